@@ -11,7 +11,7 @@ set(found "")
 foreach(line IN LISTS lines)
     if(line MATCHES "^([^ ]+):  *file format")
         set(object "${CMAKE_MATCH_1}")
-    elseif(line MATCHES "^[0-9a-f]+ ......[^d] (\\.[a-z.]+|\\*COM\\*)\t[0-9a-f]+ +(.*)$")
+    elseif(line MATCHES "^[0-9a-f]+ .....[^d]. (\\.[a-z.]+|\\*COM\\*)\t[0-9a-f]+ +(.*)$")
         set(section "${CMAKE_MATCH_1}")
         set(symbol "${CMAKE_MATCH_2}")
         if(section MATCHES "^(\\.data|\\.bss|\\.tdata|\\.tbss|\\*COM\\*)"
