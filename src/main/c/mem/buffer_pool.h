@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * The bounce buffers of one queue: page-aligned memory in two sizes, carved once from one area.
+ *
+ * mem/ holds memory with special needs. A pool belongs to one thread. Take and give are O(1) and
+ * allocate nothing. The memory may hold decrypted guest data: it is kept out of core dumps, and out
+ * of swap where the limit for locked memory allows.
+ */
+#ifndef UBIBLK_MEM_BUFFER_POOL_H
+#define UBIBLK_MEM_BUFFER_POOL_H
+
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/error.h"
+#include "base/log.h"
+
+enum {
+    BUFFER_POOL_SMALL_BYTES = 4096,
+    BUFFER_POOL_PIECE_BYTES_MAX = 65536,
+    BUFFER_POOL_BYTES_MIN = 2 * BUFFER_POOL_PIECE_BYTES_MAX
+};
+
+/* Owned by the pool, lent to whoever took it. */
+struct bounce_buffer {
+    void *bytes;                /* page-aligned */
+    uint32_t byte_len;          /* BUFFER_POOL_SMALL_BYTES or BUFFER_POOL_PIECE_BYTES_MAX */
+    int32_t buffer_index;       /* of buffer_pool_areas, which is what io_op.buffer_index wants */
+    struct bounce_buffer *next; /* the pool's own */
+};
+
+struct buffer_pool;
+
+/*
+ * bytes is rounded down to a multiple of BUFFER_POOL_PIECE_BYTES_MAX and is at least
+ * BUFFER_POOL_BYTES_MIN (-EINVAL). Memory that cannot be locked costs one warning to log, which may
+ * be NULL. Returns 0 with *out owned, or -errno with a sentence.
+ */
+int buffer_pool_create(uint64_t bytes, struct log *log, struct buffer_pool **out,
+                       struct error *error);
+
+/* Everything must have been given back (asserted). NULL is fine. */
+void buffer_pool_destroy(struct buffer_pool *pool);
+
+/* The memory to register with an engine (io_engine_params.buffers); kept by the pool. */
+const struct iovec *buffer_pool_areas(const struct buffer_pool *pool, uint32_t *area_count);
+
+/*
+ * Lends a buffer of at least byte_len (1 to BUFFER_POOL_PIECE_BYTES_MAX) bytes, or returns NULL
+ * when none that fits is left. The smallest size that fits is tried first; a small request takes a
+ * large buffer rather than wait.
+ */
+struct bounce_buffer *buffer_pool_take(struct buffer_pool *pool, uint32_t byte_len);
+
+/* Takes the buffer back. */
+void buffer_pool_give(struct buffer_pool *pool, struct bounce_buffer *buffer);
+
+/* Buffers lent at the moment. */
+uint32_t buffer_pool_lent(const struct buffer_pool *pool);
+
+#endif
