@@ -24,7 +24,7 @@ public final class TextRules {
 
   static List<Finding> lineLength(SourceFile file) {
     List<Finding> findings = new ArrayList<>();
-    if (!file.isJava() && !file.isShell()) {
+    if (!file.isJava()) {
       return findings;
     }
     List<String> lines = file.lines();
