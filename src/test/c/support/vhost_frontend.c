@@ -72,7 +72,7 @@ int vhost_frontend_connect(struct vhost_frontend *frontend, const char *path, in
     if (strlen(path) >= sizeof(address.sun_path)) {
         return -ENAMETOOLONG;
     }
-    memcpy(address.sun_path, path, strlen(path) + 1);
+    strcpy(address.sun_path, path);
     fd = connect_once(&address);
     while (fd < 0 && may_come_up(-fd) && now_ms() < deadline) {
         poll(NULL, 0, 2);

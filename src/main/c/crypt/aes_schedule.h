@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* AES-256 key schedules (FIPS 197) for our engines, made with AES-NI. */
+#ifndef UBIBLK_CRYPT_AES_SCHEDULE_H
+#define UBIBLK_CRYPT_AES_SCHEDULE_H
+
+#include <stdint.h>
+
+enum { AES_ROUNDS = 14, AES_BLOCK_BYTES = 16, AES_SCHEDULE_KEYS = AES_ROUNDS + 1 };
+
+/* One round key per entry, in the order in which the cipher uses them. */
+struct aes_schedule {
+    uint8_t round[AES_SCHEDULE_KEYS][AES_BLOCK_BYTES];
+} __attribute__((aligned(AES_BLOCK_BYTES)));
+
+/*
+ * Expands a 32-byte key (borrowed) for encryption and, unless decrypt is NULL, for decryption with
+ * the equivalent inverse cipher. Leaves nothing of the key in registers or on the stack. Only where
+ * cpu_lacks_for_aesni returns NULL. Any thread.
+ */
+void aes_schedule_expand(const uint8_t *key, struct aes_schedule *encrypt,
+                         struct aes_schedule *decrypt);
+
+#endif

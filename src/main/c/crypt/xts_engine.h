@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * What an AES-XTS engine is to xts.c, and the list of them. Private to crypt/ and its tests.
+ */
+#ifndef UBIBLK_CRYPT_XTS_ENGINE_H
+#define UBIBLK_CRYPT_XTS_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "crypt/xts.h"
+
+/* An immutable table of functions; the state belongs to one struct xts. All members are required.
+ */
+struct xts_engine {
+    const char *name;
+    enum xts_engine_kind kind;
+
+    /*
+     * Whether encrypt and decrypt read each source byte once and store each destination byte once,
+     * with its final value. xts.c gives other engines only private memory, source and destination
+     * the same.
+     */
+    bool single_pass;
+
+    /*
+     * Says whether the engine works on this machine by expanding both keys. The schedules live in
+     * secret memory where the engine is ours. Returns 0 and an owned *state, or -errno with a
+     * sentence in *error: -ENOTSUP when the CPU or the library is missing. Any thread.
+     */
+    int (*create)(const uint8_t *data_key, const uint8_t *tweak_key, struct log *log, void **state,
+                  struct error *error);
+
+    /* Zeroes and frees the state. */
+    void (*destroy)(void *state);
+
+    /* As xts_encrypt and xts_decrypt; sector_count may be 0. Any thread, concurrently. */
+    void (*encrypt)(void *state, uint64_t sector, const uint8_t *source, uint8_t *destination,
+                    size_t sector_count);
+    void (*decrypt)(void *state, uint64_t sector, const uint8_t *source, uint8_t *destination,
+                    size_t sector_count);
+};
+
+#if defined(__x86_64__)
+extern const struct xts_engine xts_aesni_engine;
+#endif
+
+/*
+ * As xts_create, with the engines to try in order (borrowed) in place of the built-in ones. The
+ * engine that cross-checks another one is taken from the same list.
+ */
+int xts_create_from(const struct xts_engine *const engines[], size_t engine_count,
+                    const uint8_t data_key[XTS_KEY_BYTES], const uint8_t tweak_key[XTS_KEY_BYTES],
+                    enum xts_engine_kind kind, struct log *log, struct xts **out,
+                    struct error *error);
+
+#endif

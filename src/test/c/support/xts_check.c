@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+#include "support/xts_check.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "base/error.h"
+#include "base/sector.h"
+#include "support/cmocka_test.h"
+#include "support/reference_aes.h"
+#include "support/test_scale.h"
+#include "support/vectors.h"
+
+enum {
+    SECTORS_MAX = 300,
+    SEGMENTS_MAX = 4096,
+    GAP_BYTES_MAX = 24,
+    ARENA_BYTES = (SECTORS_MAX + 16) * SECTOR_BYTES + SEGMENTS_MAX * GAP_BYTES_MAX,
+    THREADS = 4,
+};
+
+void xts_reference(const uint8_t *data_key, const uint8_t *tweak_key, bool decrypt, uint64_t sector,
+                   const uint8_t *source, uint8_t *destination, size_t sector_count)
+{
+    uint8_t data[2][REFERENCE_SCHEDULE_BYTES], tweak[2][REFERENCE_SCHEDULE_BYTES];
+    reference_expand(data_key, data[0], data[1]);
+    reference_expand(tweak_key, tweak[0], tweak[1]);
+    for (size_t i = 0; i < sector_count; i++) {
+        uint8_t number[16] = {0};
+        for (int byte = 0; byte < 8; byte++)
+            number[8 + byte] = (uint8_t)((sector + i) >> (8 * byte));
+        reference_xts(data[decrypt], tweak[0], decrypt, number, source + sectors_to_bytes(i),
+                      destination + sectors_to_bytes(i), SECTOR_BYTES);
+    }
+}
+
+bool xts_check_available(enum xts_engine_kind kind)
+{
+    static const uint8_t data_key[XTS_KEY_BYTES] = {1}, tweak_key[XTS_KEY_BYTES] = {2};
+    struct error error = {0};
+    struct xts *xts;
+    int result = xts_create(data_key, tweak_key, kind, NULL, &xts, &error);
+    if (result == 0)
+        xts_destroy(xts);
+    else
+        print_message("skipped: %s\n", error.message);
+    assert_true(result == 0 || result == -ENOTSUP);
+    return result == 0;
+}
+
+struct xts *xts_check_create(enum xts_engine_kind kind, const uint8_t *data_key,
+                             const uint8_t *tweak_key)
+{
+    struct error error = {0};
+    struct xts *xts = NULL;
+    if (xts_create(data_key, tweak_key, kind, NULL, &xts, &error) != 0)
+        fail_msg("%s", error.message);
+    return xts;
+}
+
+static void fill(struct test_random *random, uint8_t *bytes, size_t byte_len)
+{
+    for (size_t i = 0; i < byte_len; i++)
+        bytes[i] = (uint8_t)(test_random_next(random) >> 32);
+}
+
+/* A random list of segments inside an arena, with gaps between them. */
+struct scatter {
+    uint8_t arena[ARENA_BYTES];
+    struct iovec iov[SEGMENTS_MAX];
+    size_t iov_count;
+    size_t byte_offset;
+};
+
+static size_t segment_size(struct test_random *random)
+{
+    switch (test_random_below(random, 6)) {
+    case 0:
+        return test_random_below(random, 3);
+    case 1:
+        return 1 + test_random_below(random, 700);
+    case 2:
+        return SECTOR_BYTES * (1 + test_random_below(random, 8));
+    case 3:
+        return 4096;
+    default:
+        return 1 + test_random_below(random, 20000);
+    }
+}
+
+static void scatter_make(struct scatter *scatter, struct test_random *random, size_t sector_count)
+{
+    scatter->byte_offset = test_random_below(random, 3000);
+    size_t wanted = scatter->byte_offset + sectors_to_bytes(sector_count);
+    size_t at = 0;
+    scatter->iov_count = 0;
+    while (wanted > 0) {
+        size_t size = segment_size(random);
+        if (size > wanted || scatter->iov_count == SEGMENTS_MAX - 1)
+            size = wanted;
+        at += test_random_below(random, GAP_BYTES_MAX);
+        scatter->iov[scatter->iov_count++] = (struct iovec){scatter->arena + at, size};
+        at += size;
+        wanted -= size;
+    }
+    assert_true(at <= ARENA_BYTES);
+}
+
+/* Copies bytes into the segments, from the byte offset on. */
+static void scatter_put(const struct scatter *scatter, uint8_t *arena, const uint8_t *bytes)
+{
+    size_t skip = scatter->byte_offset;
+    for (size_t i = 0; i < scatter->iov_count; i++) {
+        size_t size = scatter->iov[i].iov_len;
+        size_t hidden = skip < size ? skip : size;
+        size_t start = (size_t)((uint8_t *)scatter->iov[i].iov_base - scatter->arena) + hidden;
+        memcpy(arena + start, bytes, size - hidden);
+        bytes += size - hidden;
+        skip -= hidden;
+    }
+}
+
+struct bench {
+    uint8_t plain[SECTORS_MAX * SECTOR_BYTES];
+    uint8_t cipher[SECTORS_MAX * SECTOR_BYTES];
+    uint8_t buffer[SECTORS_MAX * SECTOR_BYTES + 64];
+    uint8_t other[SECTORS_MAX * SECTOR_BYTES + 64];
+    uint8_t arena[ARENA_BYTES];
+    struct scatter scatter;
+};
+
+static void check_flat(const struct xts *xts, struct bench *bench, struct test_random *random,
+                       uint64_t sector, size_t sector_count)
+{
+    size_t byte_len = sectors_to_bytes(sector_count);
+    uint8_t *one = bench->buffer + test_random_below(random, 64);
+    uint8_t *two = bench->other + test_random_below(random, 64);
+    memcpy(one, bench->plain, byte_len);
+    xts_encrypt(xts, sector, one, two, sector_count);
+    assert_memory_equal(one, bench->plain, byte_len);
+    assert_memory_equal(two, bench->cipher, byte_len);
+    xts_encrypt(xts, sector, one, one, sector_count);
+    assert_memory_equal(one, bench->cipher, byte_len);
+    memset(two, 0, byte_len);
+    xts_decrypt(xts, sector, one, two, sector_count);
+    assert_memory_equal(one, bench->cipher, byte_len);
+    assert_memory_equal(two, bench->plain, byte_len);
+    xts_decrypt(xts, sector, one, one, sector_count);
+    assert_memory_equal(one, bench->plain, byte_len);
+}
+
+static void check_scattered(const struct xts *xts, struct bench *bench, struct test_random *random,
+                            uint64_t sector, size_t sector_count)
+{
+    size_t byte_len = sectors_to_bytes(sector_count);
+    struct scatter *scatter = &bench->scatter;
+    uint8_t *bounce = bench->buffer + test_random_below(random, 64);
+    scatter_make(scatter, random, sector_count);
+    memset(scatter->arena, 0xa5, ARENA_BYTES);
+    scatter_put(scatter, scatter->arena, bench->plain);
+    memcpy(bench->arena, scatter->arena, ARENA_BYTES);
+    xts_encrypt_from_iov(xts, sector, scatter->iov, scatter->iov_count, scatter->byte_offset,
+                         bounce, sector_count);
+    assert_memory_equal(bounce, bench->cipher, byte_len);
+    assert_memory_equal(scatter->arena, bench->arena, ARENA_BYTES);
+    memset(scatter->arena, 0xa5, ARENA_BYTES);
+    xts_decrypt_to_iov(xts, sector, bounce, scatter->iov, scatter->iov_count, scatter->byte_offset,
+                       sector_count);
+    assert_memory_equal(scatter->arena, bench->arena, ARENA_BYTES);
+}
+
+static enum xts_engine_kind engine_or_skip(void **state)
+{
+    enum xts_engine_kind kind = *(enum xts_engine_kind *)*state;
+    if (!xts_check_available(kind))
+        skip();
+    return kind;
+}
+
+static void matches_the_golden_vectors(void **state)
+{
+    enum xts_engine_kind kind = engine_or_skip(state);
+    struct bench *bench = malloc(sizeof(*bench));
+    struct test_random random = {test_seed()};
+    size_t byte_len, count = 0;
+    char *text = (char *)vector_file("xts/sectors.json", &byte_len);
+    struct vector_object object;
+    for (const char *position = NULL; vector_next(text, &position, &object); count++) {
+        uint8_t data_key[XTS_KEY_BYTES], tweak_key[XTS_KEY_BYTES];
+        vector_hex(&object, "key1_data", data_key, XTS_KEY_BYTES);
+        vector_hex(&object, "key2_tweak", tweak_key, XTS_KEY_BYTES);
+        vector_hex(&object, "plaintext", bench->plain, SECTOR_BYTES);
+        vector_hex(&object, "ciphertext", bench->cipher, SECTOR_BYTES);
+        uint64_t sector = vector_number(&object, "sector");
+        struct xts *xts = xts_check_create(kind, data_key, tweak_key);
+        check_flat(xts, bench, &random, sector, 1);
+        check_scattered(xts, bench, &random, sector, 1);
+        xts_destroy(xts);
+    }
+    assert_int_equal(count, 10);
+    free(text);
+    free(bench);
+}
+
+static void matches_the_reference_on_random_sectors(void **state)
+{
+    enum xts_engine_kind kind = engine_or_skip(state);
+    struct bench *bench = malloc(sizeof(*bench));
+    struct test_random random = {test_seed() + (uint64_t)kind};
+    uint64_t count = test_count(300, 10000);
+    test_print_scale(count, "runs of sectors");
+    for (uint64_t i = 0; i < count; i++) {
+        uint8_t data_key[XTS_KEY_BYTES], tweak_key[XTS_KEY_BYTES];
+        fill(&random, data_key, XTS_KEY_BYTES);
+        fill(&random, tweak_key, XTS_KEY_BYTES);
+        uint64_t sector = test_random_next(&random) >> test_random_below(&random, 64);
+        uint64_t limit = test_random_one_in(&random, 20) ? SECTORS_MAX : 20;
+        size_t sector_count = 1 + test_random_below(&random, limit);
+        fill(&random, bench->plain, sectors_to_bytes(sector_count));
+        xts_reference(data_key, tweak_key, false, sector, bench->plain, bench->cipher,
+                      sector_count);
+        struct xts *xts = xts_check_create(kind, data_key, tweak_key);
+        check_flat(xts, bench, &random, sector, sector_count);
+        for (int lists = 0; lists < 10; lists++)
+            check_scattered(xts, bench, &random, sector, sector_count);
+        xts_destroy(xts);
+    }
+    free(bench);
+}
+
+static void counts_up_to_the_last_sector_number(void **state)
+{
+    enum xts_engine_kind kind = engine_or_skip(state);
+    static const uint8_t data_key[XTS_KEY_BYTES] = {3}, tweak_key[XTS_KEY_BYTES] = {4};
+    struct bench *bench = malloc(sizeof(*bench));
+    struct test_random random = {test_seed()};
+    struct xts *xts = xts_check_create(kind, data_key, tweak_key);
+    for (size_t sector_count = 1; sector_count <= 9; sector_count++) {
+        uint64_t sector = UINT64_MAX - sector_count + 1;
+        fill(&random, bench->plain, sectors_to_bytes(sector_count));
+        xts_reference(data_key, tweak_key, false, sector, bench->plain, bench->cipher,
+                      sector_count);
+        check_flat(xts, bench, &random, sector, sector_count);
+        check_scattered(xts, bench, &random, sector, sector_count);
+    }
+    xts_destroy(xts);
+    free(bench);
+}
+
+static void writes_nothing_but_the_destination(void **state)
+{
+    enum xts_engine_kind kind = engine_or_skip(state);
+    static const uint8_t data_key[XTS_KEY_BYTES] = {5}, tweak_key[XTS_KEY_BYTES] = {6};
+    enum { MARGIN = 64, COUNT = 6, BYTES = COUNT * SECTOR_BYTES };
+    struct xts *xts = xts_check_create(kind, data_key, tweak_key);
+    for (size_t sector_count = 0; sector_count <= COUNT; sector_count++) {
+        uint8_t source[BYTES] = {7}, destination[MARGIN + BYTES + MARGIN];
+        size_t byte_len = sectors_to_bytes(sector_count);
+        memset(destination, 0x5a, sizeof(destination));
+        xts_encrypt(xts, 1, source, destination + MARGIN, sector_count);
+        xts_decrypt(xts, 1, source, destination + MARGIN, sector_count);
+        xts_encrypt_from_iov(xts, 1, &(struct iovec){source, byte_len}, 1, 0, destination + MARGIN,
+                             sector_count);
+        for (size_t i = 0; i < MARGIN; i++)
+            assert_int_equal(destination[i], 0x5a);
+        for (size_t i = MARGIN + byte_len; i < sizeof(destination); i++)
+            assert_int_equal(destination[i], 0x5a);
+    }
+    xts_destroy(xts);
+}
+
+struct worker {
+    pthread_t thread;
+    const struct xts *xts;
+    const struct bench *bench;
+    uint64_t rounds;
+    bool failed;
+};
+
+static void *worker_run(void *opaque)
+{
+    enum { COUNT = 13, BYTES = COUNT * SECTOR_BYTES };
+    struct worker *worker = opaque;
+    for (uint64_t i = 0; i < worker->rounds && !worker->failed; i++) {
+        uint8_t buffer[BYTES];
+        xts_encrypt(worker->xts, 77, worker->bench->plain, buffer, COUNT);
+        worker->failed = memcmp(buffer, worker->bench->cipher, BYTES) != 0;
+        xts_decrypt(worker->xts, 77, buffer, buffer, COUNT);
+        worker->failed |= memcmp(buffer, worker->bench->plain, BYTES) != 0;
+    }
+    return NULL;
+}
+
+static void serves_several_threads_at_once(void **state)
+{
+    enum xts_engine_kind kind = engine_or_skip(state);
+    static const uint8_t data_key[XTS_KEY_BYTES] = {8}, tweak_key[XTS_KEY_BYTES] = {9};
+    struct bench *bench = malloc(sizeof(*bench));
+    struct test_random random = {test_seed()};
+    struct xts *xts = xts_check_create(kind, data_key, tweak_key);
+    fill(&random, bench->plain, sizeof(bench->plain));
+    xts_reference(data_key, tweak_key, false, 77, bench->plain, bench->cipher, 13);
+    struct worker workers[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        workers[i] = (struct worker){.xts = xts, .bench = bench, .rounds = test_count(500, 20000)};
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, worker_run, &workers[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(workers[i].thread, NULL);
+        assert_false(workers[i].failed);
+    }
+    xts_destroy(xts);
+    free(bench);
+}
+
+int xts_check_engine(enum xts_engine_kind kind)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_prestate(matches_the_golden_vectors, &kind),
+        cmocka_unit_test_prestate(matches_the_reference_on_random_sectors, &kind),
+        cmocka_unit_test_prestate(counts_up_to_the_last_sector_number, &kind),
+        cmocka_unit_test_prestate(writes_nothing_but_the_destination, &kind),
+        cmocka_unit_test_prestate(serves_several_threads_at_once, &kind),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
