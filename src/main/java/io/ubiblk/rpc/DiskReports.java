@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+package io.ubiblk.rpc;
+
+import java.util.List;
+import java.util.Optional;
+
+/** What the RPC asks the served disk. Called on the RPC thread; answers at once. */
+public interface DiskReports {
+
+  /** Requests listed per queue at most, so that an answer stays small at any queue size. */
+  int ACTIVE_REQUESTS_MAX = 4096;
+
+  /** Progress of copying; empty for a disk without metadata. */
+  Optional<StatusReport> status();
+
+  /**
+   * Requests in progress, one list per configured queue, ordered by slot, at most {@link
+   * #ACTIVE_REQUESTS_MAX} each.
+   */
+  List<List<ActiveRequest>> queues();
+
+  /** Counters, latencies and engines. */
+  StatsReport stats();
+}
