@@ -18,7 +18,7 @@ boot_start()
         -smp "$variant_queues" -m "$variant_memory" \
         -object "memory-backend-memfd,id=mem,size=$variant_memory,share=on" \
         -nodefaults -display none -no-reboot -serial "file:$log" \
-        -kernel "$kernel_root/vmlinux" -initrd "$work/initramfs.cpio" \
+        -kernel "$kernel_root/kernel" -initrd "$work/initramfs.cpio" \
         -append "console=ttyS0 panic=-1 quiet mitigations=off ubiblk.step=$step \
 ubiblk.sectors=$((variant_bytes / 512)) ubiblk.serial=$variant_serial \
 ubiblk.queues=$variant_queues ubiblk.cache=$variant_cache ubiblk.layout=$variant_layout \

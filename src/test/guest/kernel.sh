@@ -3,8 +3,8 @@
 #
 # The guest's kernel: Debian's own package, unpacked into a cache and never installed.
 #
-# Sourced by run.sh. A bzImage would boot as well, but its decompressor runs under emulation and
-# takes longer than the rest of the boot, so the kernel is unpacked here and enters through PVH.
+# Sourced by run.sh. A bzImage boots as well, but its decompressor runs under emulation and takes a
+# good part of the boot, so the kernel is unpacked here if that can be done, and enters through PVH.
 
 # Prints the concrete kernel packages to try, best first: the names users install are metapackages.
 kernel_candidates()
@@ -21,12 +21,12 @@ kernel_header_field()
     od -An -v -t "u$3" -j "$2" -N "$3" "$1" | tr -d ' '
 }
 
-# Writes the uncompressed kernel inside bzImage $1 to $2. Offsets are those of Linux's x86 boot
+# Writes the uncompressed kernel inside bzImage $1 to $2, or the bzImage itself. Offsets are those of Linux's x86 boot
 # protocol: setup_sects at 0x1f1, payload_offset at 0x248, payload_length at 0x24c. The payload
 # ends with its uncompressed size in four bytes that zstd and xz would take for garbage.
 kernel_decompress()
 {
-    local image=$1 vmlinux=$2 setup offset length unpack trailer=4
+    local image=$1 kernel=$2 setup offset length unpack trailer=4
     setup=$(kernel_header_field "$image" $((0x1f1)) 1)
     offset=$(($(kernel_header_field "$image" $((0x248)) 4) + (setup + 1) * 512))
     length=$(kernel_header_field "$image" $((0x24c)) 4)
@@ -34,9 +34,9 @@ kernel_decompress()
     28b52ffd) unpack=zstd ;;
     fd377a58) unpack=xz ;;
     1f8b08*) unpack=gzip trailer=0 ;;
-    *) die "$image: the kernel is compressed in a way this script does not know" ;;
+    *) cp "$image" "$kernel" && return ;;
     esac
-    tail -c "+$((offset + 1))" "$image" | head -c $((length - trailer)) | "$unpack" -dc >"$vmlinux"
+    tail -c "+$((offset + 1))" "$image" | head -c $((length - trailer)) | "$unpack" -dc >"$kernel"
 }
 
 # Downloads and unpacks the kernel package $1 as directory $2.
@@ -53,7 +53,7 @@ kernel_unpack()
     [ -d "$fresh/root/lib/modules" ] || mv "$fresh/root/usr/lib/modules" "$fresh/root/lib/"
     version=$(ls "$fresh/root/lib/modules")
     depmod -b "$fresh/root" "$version"
-    kernel_decompress "$fresh/root/boot/vmlinuz-$version" "$fresh/root/vmlinux"
+    kernel_decompress "$fresh/root/boot/vmlinuz-$version" "$fresh/root/kernel"
     mv "$fresh/root" "$directory"
     rm -rf "$fresh"
 }

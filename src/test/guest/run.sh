@@ -188,6 +188,7 @@ require_packages()
     [ "${#need[@]}" != 0 ] || return 0
     [ "$(id -u)" = 0 ] || die "missing packages; run: sudo apt-get install ${need[*]}"
     say "installing ${need[*]}"
+    apt-get -qq update || true
     DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${need[@]}" \
         >/dev/null || die "could not install: apt-get install ${need[*]}"
 }

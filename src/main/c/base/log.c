@@ -24,8 +24,9 @@ struct log {
 struct log *log_create(enum log_level level, uint32_t capacity)
 {
     struct log *log = calloc(1, sizeof(*log) + capacity * sizeof(log->records[0]));
-    if (!log)
+    if (!log) {
         return NULL;
+    }
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -39,8 +40,9 @@ struct log *log_create(enum log_level level, uint32_t capacity)
 
 void log_destroy(struct log *log)
 {
-    if (!log)
+    if (!log) {
         return;
+    }
     pthread_cond_destroy(&log->filled);
     pthread_mutex_destroy(&log->mutex);
     free(log);
@@ -48,8 +50,9 @@ void log_destroy(struct log *log)
 
 void log_write(struct log *log, enum log_level level, const char *format, ...)
 {
-    if (!log || level > log->level)
+    if (!log || level > log->level) {
         return;
+    }
     pthread_mutex_lock(&log->mutex);
     if (log->count == log->capacity) {
         log->dropped++;
@@ -79,10 +82,11 @@ static void log_wait_filled(struct log *log, int timeout_ms)
         }
     }
     while (log->count == 0 && log->dropped == 0 && !log->closed) {
-        if (timeout_ms < 0)
+        if (timeout_ms < 0) {
             pthread_cond_wait(&log->filled, &log->mutex);
-        else if (pthread_cond_timedwait(&log->filled, &log->mutex, &deadline) == ETIMEDOUT)
+        } else if (pthread_cond_timedwait(&log->filled, &log->mutex, &deadline) == ETIMEDOUT) {
             return;
+        }
     }
 }
 

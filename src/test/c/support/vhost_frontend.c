@@ -72,7 +72,7 @@ int vhost_frontend_connect(struct vhost_frontend *frontend, const char *path, in
     if (strlen(path) >= sizeof(address.sun_path)) {
         return -ENAMETOOLONG;
     }
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
     fd = connect_once(&address);
     while (fd < 0 && may_come_up(-fd) && now_ms() < deadline) {
         poll(NULL, 0, 2);
