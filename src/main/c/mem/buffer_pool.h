@@ -18,7 +18,8 @@
 enum {
     BUFFER_POOL_SMALL_BYTES = 4096,
     BUFFER_POOL_PIECE_BYTES_MAX = 65536,
-    BUFFER_POOL_BYTES_MIN = 2 * BUFFER_POOL_PIECE_BYTES_MAX
+    BUFFER_POOL_BYTES_MIN = 2 * BUFFER_POOL_PIECE_BYTES_MAX,
+    BUFFER_POOL_BYTES_MAX = 1 << 30
 };
 
 /* Owned by the pool, lent to whoever took it. */
@@ -26,15 +27,15 @@ struct bounce_buffer {
     void *bytes;                /* page-aligned */
     uint32_t byte_len;          /* BUFFER_POOL_SMALL_BYTES or BUFFER_POOL_PIECE_BYTES_MAX */
     int32_t buffer_index;       /* of buffer_pool_areas, which is what io_op.buffer_index wants */
-    struct bounce_buffer *next; /* the pool's own */
+    struct bounce_buffer *next; /* the pool's while it is free, the borrower's while it is lent */
 };
 
 struct buffer_pool;
 
 /*
- * bytes is rounded down to a multiple of BUFFER_POOL_PIECE_BYTES_MAX and is at least
- * BUFFER_POOL_BYTES_MIN (-EINVAL). Memory that cannot be locked costs one warning to log, which may
- * be NULL. Returns 0 with *out owned, or -errno with a sentence.
+ * bytes is BUFFER_POOL_BYTES_MIN to BUFFER_POOL_BYTES_MAX (else -EINVAL) and is rounded down to a
+ * multiple of BUFFER_POOL_PIECE_BYTES_MAX. Memory that cannot be locked costs one warning to log,
+ * which may be NULL. Returns 0 with *out owned, or -errno with a sentence.
  */
 int buffer_pool_create(uint64_t bytes, struct log *log, struct buffer_pool **out,
                        struct error *error);

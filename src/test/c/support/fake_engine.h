@@ -5,8 +5,8 @@
  * The fake engine does nothing by itself: ops are recorded in the order of prep and, once
  * submitted, complete at the next reap, or when the test says so (hold), in any order, with any
  * errno. With fds it also carries them out (pread, pwrite, fdatasync) at the moment of completion.
- * A sleep with nothing to report is a failed assertion for timeouts of UINT64_MAX (the code under
- * test would hang) and -ETIME at once for all others: no test sleeps. Watched fds are looked at
+ * A sleep with nothing to report aborts for a timeout of UINT64_MAX (the code under test would
+ * hang) and -ETIME at once for all others: no test sleeps. Watched fds are looked at
  * with poll and read.
  *
  * One thread, as any engine. Ends with io_engine_destroy(&fake->base).
@@ -18,8 +18,9 @@
 #include <stdint.h>
 
 #include "io/io_engine_ops.h"
+#include "io/op_list.h"
 
-enum { FAKE_FAULT_MAX = 16, FAKE_OP_MAX = IO_DEPTH_MAX };
+enum { FAKE_FAULT_MAX = 16 };
 
 /* One op as it was prepared. */
 struct fake_record {
@@ -32,11 +33,12 @@ struct fake_record {
     struct iovec iov_first; /* a copy of iov[0] */
     uint64_t byte_offset;
     uint64_t byte_len;
+    int32_t fault; /* 0, or how it will fail */
     bool submitted;
     bool completed;
     int32_t result;           /* once completed */
     uint64_t submit_number;   /* which submit took it, from 1 */
-    uint64_t complete_number; /* completed as the how-manieth, from 1 */
+    uint64_t complete_number; /* in which place it completed, from 1 */
 };
 
 struct fake_fault {
@@ -64,8 +66,9 @@ struct fake_engine {
     uint32_t fired;
     struct fake_fault faults[FAKE_FAULT_MAX];
     uint32_t fault_count;
-    struct io_op *done_first; /* completed, not reaped */
-    struct io_op *done_last;
+    struct op_list done;        /* completed, not reaped */
+    uint32_t submitted_records; /* records before it have been submitted */
+    uint32_t first_pending;     /* records before it have completed */
 };
 
 /* Ops are carried out on fds (kept, not closed), or not at all when fd_count is 0. Returns owned.
