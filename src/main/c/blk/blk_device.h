@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * One disk: its file, geometry, cipher and durability state, shared by all queues and both front ends.
+ * One disk: its file, geometry, cipher and durability state, shared by all queues and both front
+ * ends.
  *
- * Geometry and limits are fixed at open. What changes afterwards is atomic: the sticky error and the cache mode.
- * The device owns the queues' statistics, which outlive the queues themselves.
+ * Geometry and limits are fixed at open. What changes afterwards is atomic: the sticky error and
+ * the cache mode. The device owns the queues' statistics, which outlive the queues themselves.
  */
 #ifndef UBIBLK_BLK_BLK_DEVICE_H
 #define UBIBLK_BLK_BLK_DEVICE_H
@@ -21,7 +22,8 @@
 
 enum { BLK_DEVICE_ID_BYTES = 20, BLK_QUEUE_COUNT_MAX = 63, BLK_QUEUE_SIZE_MAX = 32768 };
 
-/* Borrowed by blk_device_open. Ranges are the configuration's (docs/config.md); open asserts them. */
+/* Borrowed by blk_device_open. Ranges are the configuration's (docs/config.md); open asserts them.
+ */
 struct blk_device_params {
     const char *path;
     const char *device_id; /* at most BLK_DEVICE_ID_BYTES bytes */
@@ -53,17 +55,20 @@ struct blk_device {
     bool write_through;
     enum io_engine_kind io_engine;
 
-    /* 0, or the errno of the first failed fsync: the data it should have covered may be lost. Never cleared. */
+    /* 0, or the errno of the first failed fsync: the data it should have covered may be lost. Never
+     * cleared. */
     _Atomic int sticky_errno;
-    /* Whether completed writes may still be volatile; false: queues write with IO_DSYNC. Set by the front end only. */
+    /* Whether completed writes may still be volatile; false: queues write with IO_DSYNC. Set by the
+     * front end only. */
     _Atomic bool write_back;
 
     struct queue_stats *stats[BLK_QUEUE_COUNT_MAX];
 };
 
 /*
- * Opens and locks the disk (up to 10 s for the lock). xts may be NULL (plain disk); on success the device takes it, on
- * failure the caller keeps it. log is kept until close. Returns 0 with *out owned, or -errno with a sentence in *error.
+ * Opens and locks the disk (up to 10 s for the lock). xts may be NULL (plain disk); on success the
+ * device takes it, on failure the caller keeps it. log is kept until close. Returns 0 with *out
+ * owned, or -errno with a sentence in *error.
  */
 int blk_device_open(const struct blk_device_params *params, struct xts *xts, struct log *log,
                     struct blk_device **out, struct error *error);
@@ -72,12 +77,14 @@ int blk_device_open(const struct blk_device_params *params, struct xts *xts, str
 void blk_device_close(struct blk_device *device);
 
 /*
- * Makes every completed write durable, on the calling thread. Returns 0 or -errno; a failure sets the sticky error, and
- * with the sticky error set no further fsync is tried (an fsync that failed once must not be believed later).
+ * Makes every completed write durable, on the calling thread. Returns 0 or -errno; a failure sets
+ * the sticky error, and with the sticky error set no further fsync is tried (an fsync that failed
+ * once must not be believed later).
  */
 int blk_device_sync(struct blk_device *device);
 
-/* Records that an fsync failed with errno_value > 0; the first one is logged and stays. Any thread. */
+/* Records that an fsync failed with errno_value > 0; the first one is logged and stays. Any thread.
+ */
 void blk_device_fsync_failed(struct blk_device *device, int errno_value);
 
 /* 0, or the errno of the first failed fsync. Any thread. */
