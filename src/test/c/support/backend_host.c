@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * A back-end process for a test.
+ *
+ * Design: the child of a fork blocks SIGTERM before it starts any thread and then waits for it, so
+ * the whole life of the process is one straight function. Readiness is a connection that succeeds,
+ * tried again until it does or the child ends.
+ */
+#include "support/backend_host.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "support/vhost_frontend.h"
+#include "vhost/vhost_backend.h"
+
+enum { START_MS = 30000, LOG_LINES = 256 };
+
+const uint8_t backend_host_data_key[XTS_KEY_BYTES] = {
+    0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f,
+    0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1d, 0x1e, 0x1f};
+const uint8_t backend_host_tweak_key[XTS_KEY_BYTES] = {
+    0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x8b, 0x8c, 0x8d, 0x8e, 0x8f,
+    0x90, 0x91, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99, 0x9a, 0x9b, 0x9c, 0x9d, 0x9e, 0x9f};
+
+struct backend_host_params backend_host_defaults(const char *path)
+{
+    return (struct backend_host_params){.device = {.path = path,
+                                                   .device_id = "ubiblk",
+                                                   .queue_count = 1,
+                                                   .queue_size = 256,
+                                                   .seg_size_max = 65536,
+                                                   .seg_count_max = 4,
+                                                   .poll_timeout_us = 1000,
+                                                   .logical_block_size = 512,
+                                                   .bounce_bytes = 4 << 20,
+                                                   .direct_io = DIRECT_IO_AUTO,
+                                                   .io_engine = IO_ENGINE_URING}};
+}
+
+/* --- the core in this process ---------------------------------------------------------------- */
+
+static void *print_log(void *log)
+{
+    struct log_record record;
+
+    while (log_wait(log, &record, -1) > 0) {
+        fprintf(stderr, "[back end] %s\n", record.message);
+    }
+    return NULL;
+}
+
+static int complain(const struct error *error)
+{
+    fprintf(stderr, "[back end] %s\n", error->message);
+    return 1;
+}
+
+/* Serves until SIGTERM. The exit code. */
+static int serve(const struct backend_host_params *params, const char *socket_path, struct log *log,
+                 const sigset_t *terminate)
+{
+    struct vhost_backend_params listen = {
+        .socket_path = socket_path,
+        .stop_timeout_ms = params->stop_timeout_ms == 0 ? 10000 : params->stop_timeout_ms};
+    struct blk_device *device;
+    struct vhost_backend *backend;
+    struct xts *xts = NULL;
+    struct error error = {0};
+    int signal_number, result;
+
+    if (params->encrypted && xts_create(backend_host_data_key, backend_host_tweak_key,
+                                        XTS_ENGINE_AUTO, log, &xts, &error) < 0) {
+        return complain(&error);
+    }
+    if (blk_device_open(&params->device, xts, log, &device, &error) < 0) {
+        return complain(&error);
+    }
+    if (vhost_backend_start(device, &listen, log, &backend, &error) < 0) {
+        return complain(&error);
+    }
+    sigwait(terminate, &signal_number);
+    result = vhost_backend_stop(backend) == 0 ? 0 : 1;
+    blk_device_close(device);
+    return result;
+}
+
+static int run_core(const struct backend_host_params *params, const char *socket_path)
+{
+    struct log *log = NULL;
+    pthread_t printer;
+    sigset_t terminate;
+    int result;
+
+    sigemptyset(&terminate);
+    sigaddset(&terminate, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &terminate, NULL);
+    if (getenv("UBIBLK_TEST_LOG") != NULL) {
+        log = log_create(LOG_DEBUG, LOG_LINES);
+    }
+    if (log != NULL && pthread_create(&printer, NULL, print_log, log) != 0) {
+        return 1;
+    }
+    result = serve(params, socket_path, log, &terminate);
+    if (log != NULL) {
+        log_close(log);
+        pthread_join(printer, NULL);
+        log_destroy(log);
+    }
+    return result;
+}
+
+/* --- the launcher ---------------------------------------------------------------------------- */
+
+static const char *direct_io_name(enum direct_io direct_io)
+{
+    return direct_io == DIRECT_IO_AUTO ? "auto" : direct_io == DIRECT_IO_TRUE ? "true" : "false";
+}
+
+static int write_config(const struct backend_host *host, const struct backend_host_params *params)
+{
+    const struct blk_device_params *device = &params->device;
+    FILE *config = fopen(host->config_path, "we");
+
+    if (config == NULL) {
+        return -errno;
+    }
+    fprintf(config, "path: %s\nsocket: %s\ndevice_id: %s\nnum_queues: %u\nqueue_size: %u\n",
+            device->path, host->socket_path, device->device_id, device->queue_count,
+            device->queue_size);
+    fprintf(config, "seg_size_max: %u\nseg_count_max: %u\npoll_queue_timeout_us: %u\n",
+            device->seg_size_max, device->seg_count_max, device->poll_timeout_us);
+    fprintf(config, "logical_block_size: %u\nbounce_bytes: %" PRIu64 "\nwrite_through: %s\n",
+            device->logical_block_size, device->bounce_bytes,
+            device->write_through ? "true" : "false");
+    fprintf(config, "direct_io: %s\nio_engine: %s\n", direct_io_name(device->direct_io),
+            device->io_engine == IO_ENGINE_URING ? "io_uring" : "sync");
+    if (params->stop_timeout_ms != 0) {
+        fprintf(config, "stop_timeout_ms: %u\n", params->stop_timeout_ms);
+    }
+    if (params->encrypted) {
+        fprintf(config, "encryption_key:\n"
+                        "  - AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"
+                        "  - gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaXmJmam5ydnp8=\n");
+    }
+    return fclose(config) == 0 ? 0 : -errno;
+}
+
+/* --- the process ----------------------------------------------------------------------------- */
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The child: becomes the launcher or runs the core. */
+static void be_backend(const struct backend_host *host, const struct backend_host_params *params,
+                       const char *command)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (command != NULL) {
+        execl(command, command, "--config", host->config_path, (char *)NULL);
+        perror(command);
+        _exit(127);
+    }
+    exit(run_core(params, host->socket_path));
+}
+
+bool backend_host_alive(const struct backend_host *host)
+{
+    siginfo_t info = {0};
+
+    return host->pid > 0 &&
+           waitid(P_PID, (id_t)host->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == 0;
+}
+
+static int await_listening(const struct backend_host *host)
+{
+    int64_t deadline = now_ms() + START_MS;
+
+    while (now_ms() < deadline) {
+        struct vhost_frontend probe;
+
+        if (vhost_frontend_connect(&probe, host->socket_path, 100) == 0) {
+            vhost_frontend_disconnect(&probe);
+            return 0;
+        }
+        if (!backend_host_alive(host)) {
+            return -ECHILD;
+        }
+    }
+    return -ETIMEDOUT;
+}
+
+int backend_host_start(struct backend_host *host, const struct backend_host_params *params)
+{
+    const char *command = getenv("UBIBLK_BACKEND_CMD");
+    int error = 0;
+
+    *host = (struct backend_host){.directory = "/tmp/ubiblk-host-XXXXXX"};
+    if (mkdtemp(host->directory) == NULL) {
+        return -errno;
+    }
+    snprintf(host->socket_path, sizeof(host->socket_path), "%s/vhost.sock", host->directory);
+    snprintf(host->config_path, sizeof(host->config_path), "%s/config.yaml", host->directory);
+    if (command != NULL) {
+        error = write_config(host, params);
+    }
+    if (error == 0) {
+        fflush(NULL);
+        host->pid = fork();
+        if (host->pid == 0) {
+            be_backend(host, params, command);
+        }
+        error = host->pid < 0 ? -errno : await_listening(host);
+    }
+    if (error < 0) {
+        backend_host_kill(host);
+    }
+    return error;
+}
+
+static void remove_directory(const struct backend_host *host)
+{
+    unlink(host->socket_path);
+    unlink(host->config_path);
+    rmdir(host->directory);
+}
+
+int backend_host_stop(struct backend_host *host)
+{
+    int64_t deadline = now_ms() + BACKEND_HOST_STOP_MS;
+    int status = 0;
+
+    kill(host->pid, SIGTERM);
+    while (waitpid(host->pid, &status, WNOHANG) == 0) {
+        if (now_ms() >= deadline) {
+            backend_host_kill(host);
+            return -ETIMEDOUT;
+        }
+        poll(NULL, 0, 2);
+    }
+    host->pid = 0;
+    remove_directory(host);
+    return status;
+}
+
+void backend_host_kill(struct backend_host *host)
+{
+    if (host->pid > 0) {
+        kill(host->pid, SIGKILL);
+        waitpid(host->pid, NULL, 0);
+        host->pid = 0;
+    }
+    remove_directory(host);
+}
+
+/* --- what /proc says ------------------------------------------------------------------------- */
+
+static FILE *open_proc(const struct backend_host *host, const char *name)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)host->pid, name);
+    return fopen(path, "re");
+}
+
+uint32_t backend_host_fd_count(const struct backend_host *host)
+{
+    char path[64];
+    uint32_t count = 0;
+    DIR *directory;
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)host->pid);
+    directory = opendir(path);
+    if (directory == NULL) {
+        return 0;
+    }
+    for (struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory)) {
+        count += entry->d_name[0] != '.';
+    }
+    closedir(directory);
+    return count;
+}
+
+uint32_t backend_host_mapping_count(const struct backend_host *host)
+{
+    FILE *maps = open_proc(host, "maps");
+    uint32_t count = 0;
+    char line[512];
+
+    while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
+        count += strstr(line, "guest-ram") != NULL;
+    }
+    if (maps != NULL) {
+        fclose(maps);
+    }
+    return count;
+}
+
+uint64_t backend_host_rss_kib(const struct backend_host *host)
+{
+    FILE *status = open_proc(host, "status");
+    unsigned long long kib = 0;
+    char line[256];
+
+    while (status != NULL && fgets(line, sizeof(line), status) != NULL) {
+        if (sscanf(line, "VmRSS: %llu", &kib) == 1) {
+            break;
+        }
+    }
+    if (status != NULL) {
+        fclose(status);
+    }
+    return kib;
+}
+
+uint64_t backend_host_cpu_ms(const struct backend_host *host)
+{
+    FILE *stat = open_proc(host, "stat");
+    unsigned long long user = 0, system = 0;
+
+    if (stat == NULL) {
+        return 0;
+    }
+    if (fscanf(stat, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user,
+               &system) != 2) {
+        user = system = 0;
+    }
+    fclose(stat);
+    return (user + system) * 1000 / (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
+/* --- disks ----------------------------------------------------------------------------------- */
+
+int test_disk_create(char path[BACKEND_HOST_PATH_BYTES], uint64_t byte_len)
+{
+    const char *directory = getenv("UBIBLK_TEST_DIR");
+    int fd, error = 0;
+
+    snprintf(path, BACKEND_HOST_PATH_BYTES, "%s/ubiblk-disk-XXXXXX",
+             directory != NULL ? directory : "/var/tmp");
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    if (ftruncate(fd, (off_t)byte_len) < 0) {
+        error = -errno;
+        unlink(path);
+    }
+    close(fd);
+    return error;
+}
+
+void test_disk_remove(const char *path)
+{
+    unlink(path);
+}
