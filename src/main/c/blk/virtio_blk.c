@@ -20,7 +20,8 @@ struct outhdr {
 
 static_assert(sizeof(struct outhdr) == VIRTIO_BLK_OUTHDR_BYTES, "virtio 1.2, 5.2.6");
 
-void virtio_blk_config_fill(const struct blk_device *device, struct virtio_blk_config *config)
+void virtio_blk_config_fill(const struct blk_device *device, bool writeback,
+                            struct virtio_blk_config *config)
 {
     *config = (struct virtio_blk_config){
         .capacity = device->capacity,
@@ -29,7 +30,7 @@ void virtio_blk_config_fill(const struct blk_device *device, struct virtio_blk_c
         .blk_size = device->logical_block_size,
         .min_io_size = 1,
         .opt_io_size = 1,
-        .writeback = atomic_load_explicit(&device->write_back, memory_order_relaxed),
+        .writeback = writeback,
         .num_queues = (uint16_t)device->queue_count,
     };
 }

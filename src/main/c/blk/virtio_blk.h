@@ -9,6 +9,7 @@
 #define UBIBLK_BLK_VIRTIO_BLK_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
@@ -61,8 +62,9 @@ static_assert(sizeof(struct virtio_blk_config) == 60, "virtio 1.2, 5.2.4");
 /* The only byte that a driver may write (CONFIG_WCE). */
 enum { VIRTIO_BLK_CONFIG_WRITEBACK_OFFSET = 32 };
 
-/* The configuration space as it is at this moment (writeback follows the device's cache mode). */
-void virtio_blk_config_fill(const struct blk_device *device, struct virtio_blk_config *config);
+/* The configuration space of the device with the given writeback byte. */
+void virtio_blk_config_fill(const struct blk_device *device, bool writeback,
+                            struct virtio_blk_config *config);
 
 /*
  * Turns the segments of one chain, out_count device-readable ones followed by in_count

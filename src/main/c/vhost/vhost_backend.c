@@ -23,6 +23,8 @@
 #include "vhost/vhost_session.h"
 #include "vhost/vhost_socket.h"
 
+enum { ACCEPT_PAUSE_MS = 100 };
+
 struct vhost_backend {
     struct blk_device *device;
     struct log *log;
@@ -86,8 +88,12 @@ static void accept_one(struct vhost_backend *backend)
         session_handle(backend);
     int fd = accept4(backend->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) {
-        if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
-            log_write(backend->log, LOG_WARN, "accept: errno %d", errno);
+        if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR)
+            return;
+        /* Out of descriptors, for instance: the connection stays in the backlog and would wake us
+         * at once again. */
+        log_write(backend->log, LOG_WARN, "cannot accept a front end: errno %d", errno);
+        poll(NULL, 0, ACCEPT_PAUSE_MS);
         return;
     }
     if (!backend->session) {

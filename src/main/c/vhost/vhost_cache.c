@@ -8,6 +8,13 @@ void vhost_cache_init(struct vhost_cache *cache, bool write_through)
     *cache = (struct vhost_cache){.write_through = write_through, .driver_write_back = true};
 }
 
+void vhost_cache_session_begins(struct vhost_cache *cache)
+{
+    cache->flush_acked = false;
+    for (uint32_t i = 0; i < BLK_QUEUE_COUNT_MAX; i++)
+        cache->ring_resumed[i] = false;
+}
+
 void vhost_cache_features(struct vhost_cache *cache, uint64_t features)
 {
     cache->flush_acked = features & 1ull << VIRTIO_BLK_F_FLUSH;
@@ -26,9 +33,9 @@ void vhost_cache_ring_starts(struct vhost_cache *cache, uint32_t index, bool fre
     cache->ring_resumed[index] = !cache->ring_seen_fresh[index];
 }
 
-bool vhost_cache_write_back(const struct vhost_cache *cache)
+bool vhost_cache_config_writeback(const struct vhost_cache *cache)
 {
-    if (cache->write_through || !cache->flush_acked || !cache->driver_write_back)
+    if (cache->write_through || !cache->driver_write_back)
         return false;
     if (cache->driver_wrote)
         return true;
@@ -36,4 +43,9 @@ bool vhost_cache_write_back(const struct vhost_cache *cache)
         if (cache->ring_resumed[i])
             return false;
     return true;
+}
+
+bool vhost_cache_write_back(const struct vhost_cache *cache)
+{
+    return cache->flush_acked && vhost_cache_config_writeback(cache);
 }

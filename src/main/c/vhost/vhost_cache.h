@@ -26,6 +26,9 @@ struct vhost_cache {
 
 void vhost_cache_init(struct vhost_cache *cache, bool write_through);
 
+/* Another front end: it has acked nothing and started no ring yet. */
+void vhost_cache_session_begins(struct vhost_cache *cache);
+
 /* A front end acked these device features. */
 void vhost_cache_features(struct vhost_cache *cache, uint64_t features);
 
@@ -37,5 +40,9 @@ void vhost_cache_ring_starts(struct vhost_cache *cache, uint32_t index, bool fre
 
 /* The mode that all of this amounts to. */
 bool vhost_cache_write_back(const struct vhost_cache *cache);
+
+/* What the configuration space says: the same, apart from FLUSH, since it is read before features
+ * are acked. */
+bool vhost_cache_config_writeback(const struct vhost_cache *cache);
 
 #endif

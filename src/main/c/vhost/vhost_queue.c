@@ -316,14 +316,25 @@ static void command_continue(struct vhost_queue *queue)
     }
 }
 
-/* The engine is unusable: its requests have come back with errors, and only commands are left to
- * wait for. */
+static void event_drain(int fd)
+{
+    uint64_t count;
+    if (fd >= 0 && read(fd, &count, sizeof(count)) < 0)
+        return; /* EAGAIN: somebody else read it */
+}
+
+/* The engine is unusable: requests come back from it with errors at once, so only these two are
+ * left to wait for. */
 static void sleep_without_engine(struct vhost_queue *queue)
 {
-    struct pollfd wake = {.fd = queue->wake_fd, .events = POLLIN};
-    uint64_t count;
-    if (poll(&wake, 1, -1) > 0 && read(queue->wake_fd, &count, sizeof(count)) < 0)
+    struct pollfd events[2] = {{.fd = queue->wake_fd, .events = POLLIN},
+                               {.fd = queue->kick_fd, .events = POLLIN}};
+    if (poll(events, 2, -1) < 0)
         return;
+    if (events[0].revents)
+        event_drain(queue->wake_fd);
+    if (events[1].revents)
+        event_drain(queue->kick_fd);
 }
 
 static void sleep_until_event(struct vhost_queue *queue)
@@ -338,7 +349,6 @@ static void sleep_until_event(struct vhost_queue *queue)
         int result = blk_queue_wait(queue->blk, UINT64_MAX);
         if (result < 0) {
             queue->engine_failed = true;
-            queue->broken = true;
             log_write(queue->device->log, LOG_ERROR,
                       "queue %u: the I/O engine failed with errno %d", queue->index, -result);
         } else {

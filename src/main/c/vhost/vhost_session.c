@@ -73,6 +73,7 @@ struct vhost_session *vhost_session_create(const struct vhost_session_params *pa
     session->device = params->device;
     session->conn_fd = conn_fd;
     session->memory = memory;
+    vhost_cache_session_begins(params->cache);
     for (uint32_t i = 0; i < count; i++)
         session->rings[i].kick_fd = session->rings[i].call_fd = session->rings[i].err_fd = -1;
     return session;
@@ -513,7 +514,8 @@ static int get_config(struct vhost_session *session)
         return reply(session, NULL, 0); /* vhost-user: an empty payload says that it failed */
     struct vhost_config answer = message->payload.config;
     struct virtio_blk_config config;
-    virtio_blk_config_fill(session->device, &config);
+    virtio_blk_config_fill(session->device, vhost_cache_config_writeback(session->params.cache),
+                           &config);
     uint32_t offset = config_offset(&answer);
     memset(answer.bytes, 0, sizeof(answer.bytes));
     if (offset < sizeof(config)) {
