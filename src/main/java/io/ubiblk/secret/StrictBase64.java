@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+package io.ubiblk.secret;
+
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.Base64;
+
+/**
+ * Base64 with exactly one text per value: standard alphabet, canonical padding, no whitespace, zero
+ * trailing bits. The JDK's decoder lets missing padding and trailing bits pass, so what it decoded
+ * is encoded again and compared.
+ */
+public final class StrictBase64 {
+  private StrictBase64() {}
+
+  /**
+   * The bytes that {@code text} stands for.
+   *
+   * @throws IllegalArgumentException if it is not canonical base64; the message never quotes the
+   *     text
+   */
+  public static Secret decode(String text) {
+    // Whatever is outside Latin-1 becomes '?', which is outside the alphabet as well.
+    byte[] ascii = text.getBytes(StandardCharsets.ISO_8859_1);
+    byte[] again = null;
+    try {
+      byte[] decoded = decodeLeniently(ascii);
+      again = Base64.getEncoder().encode(decoded);
+      if (!Arrays.equals(ascii, again)) {
+        Arrays.fill(decoded, (byte) 0);
+        throw notCanonical();
+      }
+      return Secret.take(decoded);
+    } finally {
+      Arrays.fill(ascii, (byte) 0);
+      if (again != null) {
+        Arrays.fill(again, (byte) 0);
+      }
+    }
+  }
+
+  private static byte[] decodeLeniently(byte[] ascii) {
+    try {
+      return Base64.getDecoder().decode(ascii);
+    } catch (IllegalArgumentException e) {
+      // Its message names a character of the text, so it is not passed on as a cause.
+      throw notCanonical();
+    }
+  }
+
+  private static IllegalArgumentException notCanonical() {
+    return new IllegalArgumentException("is not canonical base64");
+  }
+}
