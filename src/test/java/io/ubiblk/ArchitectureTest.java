@@ -96,6 +96,11 @@ class ArchitectureTest {
   }
 
   @Test
+  void onlyConfigSeesTheYamlParser() {
+    keepTo("org.yaml..", BASE + ".config..");
+  }
+
+  @Test
   void onlyTheCommandLineSeesPicocli() {
     keepTo("picocli..", BASE + ".cli..");
   }

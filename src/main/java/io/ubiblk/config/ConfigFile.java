@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+package io.ubiblk.config;
+
+import io.ubiblk.secret.KeyEncryption;
+import io.ubiblk.secret.Secret;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.security.GeneralSecurityException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.Consumer;
+
+/**
+ * One file while it is being read: puts its name before every message, remembers the first value
+ * out of range until the secrets are open, and zeroes whatever secret did not make it into a
+ * result.
+ */
+final class ConfigFile implements AutoCloseable {
+  /** More than any configuration needs; a FIFO or device cannot feed us without end. */
+  static final int BYTES_MAX = 1 << 20;
+
+  private final String name;
+  private final Consumer<String> warnings;
+  private final List<Secret> wrapped = new ArrayList<>();
+  private final List<Secret> opened = new ArrayList<>();
+  private ConfigException outOfRange;
+
+  ConfigFile(String name, Consumer<String> warnings) {
+    this.name = name;
+    this.warnings = warnings;
+  }
+
+  /** Opens {@code path} once, reads it to its end, and gives its top-level mapping. */
+  static YamlNode.Mapping read(ConfigFile file, Path path) throws ConfigException {
+    byte[] content = file.bytes(path);
+    try {
+      if (YamlReader.read(content) instanceof YamlNode.Mapping mapping) {
+        return mapping;
+      }
+      throw new ConfigException("is not a mapping of keys to values");
+    } catch (ConfigException e) {
+      throw file.error(e.getMessage());
+    } finally {
+      Arrays.fill(content, (byte) 0);
+    }
+  }
+
+  /** The exception for a mistake of the whole file. */
+  ConfigException error(String sentence) {
+    return new ConfigException(name + ": " + sentence);
+  }
+
+  /** The exception for a mistake at one key. */
+  ConfigException error(String keyPath, String sentence) {
+    return new ConfigException(name + ": " + keyPath + ": " + sentence);
+  }
+
+  void warn(String keyPath, String sentence) {
+    warnings.accept(name + ": " + keyPath + ": " + sentence);
+  }
+
+  /** Remembers a value that its type allows and its limits do not; the first one is told. */
+  void outOfRange(String keyPath, String sentence) {
+    if (outOfRange == null) {
+      outOfRange = error(keyPath, sentence);
+    }
+  }
+
+  /** Throws what {@link #outOfRange} remembered. */
+  void checkRanges() throws ConfigException {
+    if (outOfRange != null) {
+      throw outOfRange;
+    }
+  }
+
+  /** Zeroes {@code secret} when this file is closed. */
+  Secret wrapped(Secret secret) {
+    wrapped.add(secret);
+    return secret;
+  }
+
+  /** Opens a wrapped value; the result is zeroed on close unless {@link #release} came before. */
+  Secret open(KeyEncryption kek, String keyPath, String sealedName, Secret value)
+      throws ConfigException {
+    try {
+      Secret secret = kek.open(sealedName, value);
+      opened.add(secret);
+      return secret;
+    } catch (GeneralSecurityException e) {
+      throw error(keyPath, e.getMessage());
+    }
+  }
+
+  /** Leaves the opened secrets to the result they went into. */
+  void release() {
+    opened.clear();
+  }
+
+  @Override
+  public void close() {
+    wrapped.forEach(Secret::close);
+    opened.forEach(Secret::close);
+  }
+
+  private byte[] bytes(Path path) throws ConfigException {
+    byte[] buffer = new byte[8192];
+    int length = 0;
+    try (InputStream in = Files.newInputStream(path)) {
+      int count;
+      while ((count = in.read(buffer, length, buffer.length - length)) >= 0) {
+        length += count;
+        if (length > BYTES_MAX) {
+          throw error("is longer than " + BYTES_MAX + " bytes");
+        }
+        if (length == buffer.length) {
+          buffer = resized(buffer, 2 * length);
+        }
+      }
+      return resized(buffer, length);
+    } catch (IOException e) {
+      throw error("cannot be read: " + reason(e));
+    } finally {
+      Arrays.fill(buffer, (byte) 0);
+    }
+  }
+
+  /** What went wrong, in words and without the file's name. */
+  static String reason(IOException e) {
+    if (e instanceof NoSuchFileException) {
+      return "it does not exist";
+    } else if (e instanceof AccessDeniedException) {
+      return "permission denied";
+    } else if (e instanceof FileSystemException failure && failure.getReason() != null) {
+      return failure.getReason();
+    }
+    return e.getMessage();
+  }
+
+  private static byte[] resized(byte[] bytes, int length) {
+    byte[] copy = Arrays.copyOf(bytes, length);
+    Arrays.fill(bytes, (byte) 0);
+    return copy;
+  }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+package io.ubiblk.config;
+
+import io.ubiblk.secret.KeyEncryption;
+import java.nio.file.Path;
+import java.util.function.Consumer;
+
+/**
+ * Loads configuration files: read, parse, open secrets, check limits and rules, in this order. So a
+ * wrong KEK is told before any mistake of logic.
+ *
+ * <p>Each method takes the KEK file or null, which means that secrets are not wrapped, and a
+ * consumer of one-line warnings. The caller closes the result.
+ */
+public final class ConfigLoader {
+  private ConfigLoader() {}
+
+  /** A device's configuration. */
+  public static DeviceConfig load(Path path, KekFile kek, Consumer<String> warnings)
+      throws ConfigException {
+    return load(path, kek, warnings, DeviceFields::read, DeviceRules::check);
+  }
+
+  /** The end of a remote connection: a server's listen file, or a client's server file. */
+  public static RemoteConfig loadRemote(Path path, KekFile kek, Consumer<String> warnings)
+      throws ConfigException {
+    return load(
+        path,
+        kek,
+        warnings,
+        (file, root) ->
+            SourceFields.remote(new Fields(file, "", root, Keys.REMOTE, Fields.Mode.DIRECT)),
+        (file, remote) -> DeviceRules.checkPsk(file, "", remote));
+  }
+
+  /** The place that an archive is written to or read from. */
+  public static ArchiveTargetConfig loadArchiveTarget(
+      Path path, KekFile kek, Consumer<String> warnings) throws ConfigException {
+    return load(
+        path,
+        kek,
+        warnings,
+        (file, root) -> SourceFields.archive(file, "", root, false),
+        DeviceRules::checkPrefix);
+  }
+
+  private static <T> T load(
+      Path path, KekFile kek, Consumer<String> warnings, Parser<T> parser, Rules<T> rules)
+      throws ConfigException {
+    KeyEncryption encryption = kek == null ? KeyEncryption.none() : kek.keyEncryption();
+    try (var file = new ConfigFile(path.toString(), warnings)) {
+      T config = parser.parse(file, ConfigFile.read(file, path)).open(encryption);
+      file.checkRanges();
+      rules.check(file, config);
+      file.release();
+      return config;
+    }
+  }
+
+  private interface Parser<T> {
+    Written<T> parse(ConfigFile file, YamlNode.Mapping root) throws ConfigException;
+  }
+
+  private interface Rules<T> {
+    void check(ConfigFile file, T config) throws ConfigException;
+  }
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+package io.ubiblk.config;
+
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+/**
+ * The keys of one kind of mapping, under the title that docs/config.md gives their table.
+ *
+ * @param secret whether any value may be a secret in the wrong place, so that no message shows one
+ */
+record Schema(String title, boolean secret, List<Key> keys) {
+  static Schema of(String title, Key... keys) {
+    return new Schema(title, false, List.of(keys));
+  }
+
+  static Schema ofSecrets(String title, Key... keys) {
+    return new Schema(title, true, List.of(keys));
+  }
+
+  /** The same keys with {@code first} before them, for a mapping that carries a discriminator. */
+  Schema after(Key first) {
+    return new Schema(title, secret, Stream.concat(Stream.of(first), keys.stream()).toList());
+  }
+
+  Optional<Key> find(String name) {
+    return keys.stream().filter(key -> key.name().equals(name)).findFirst();
+  }
+
+  /** The key that takes the fewest edits to reach from {@code name}. */
+  String nearest(String name) {
+    return keys.stream()
+        .map(Key::name)
+        .min(Comparator.comparingInt(known -> distance(name, known)))
+        .orElseThrow();
+  }
+
+  /** Levenshtein's distance: insertions, deletions and substitutions of one character. */
+  private static int distance(String from, String to) {
+    int[] row = new int[to.length() + 1];
+    for (int j = 0; j < row.length; j++) {
+      row[j] = j;
+    }
+    for (int i = 1; i <= from.length(); i++) {
+      int diagonal = row[0];
+      row[0] = i;
+      for (int j = 1; j < row.length; j++) {
+        int substitution = diagonal + (from.charAt(i - 1) == to.charAt(j - 1) ? 0 : 1);
+        diagonal = row[j];
+        row[j] = Math.min(substitution, 1 + Math.min(row[j], row[j - 1]));
+      }
+    }
+    return row[to.length()];
+  }
+}
