@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+package io.ubiblk.cli;
+
+import java.nio.file.Path;
+import java.util.Optional;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+import picocli.CommandLine.Spec.Target;
+
+/** The options of every program that loads a device's configuration. */
+final class CommonOptions {
+  @Spec(Target.MIXEE)
+  private CommandSpec command;
+
+  @Option(
+      names = {"-f", "--config"},
+      required = true,
+      paramLabel = "PATH",
+      description = "The device's configuration, a YAML file.")
+  private Path config;
+
+  @Option(
+      names = {"-k", "--kek"},
+      paramLabel = "PATH",
+      description = {
+        "The key-encrypting key that the secrets of the configuration are wrapped with. May be a"
+            + " FIFO or /dev/stdin: it is opened once and read to its end."
+      })
+  private Path kek;
+
+  @Option(
+      names = {"-u", "--unlink-kek"},
+      description = "Remove the KEK file once it was read; needs --kek.")
+  private boolean unlinkKek;
+
+  @Option(
+      names = "--log-level",
+      paramLabel = "LEVEL",
+      description = {
+        "off, error, warn, info, debug or trace. Default: what the environment variable"
+            + " UBIBLK_LOG names, else info."
+      })
+  private String logLevel;
+
+  Path config() {
+    return config;
+  }
+
+  Optional<Path> kek() {
+    return Optional.ofNullable(kek);
+  }
+
+  boolean unlinkKek() {
+    return unlinkKek;
+  }
+
+  /** The level given as a flag. */
+  Optional<LogLevel> logLevel() {
+    if (logLevel == null) {
+      return Optional.empty();
+    }
+    return Optional.of(
+        LogLevel.of(logLevel)
+            .orElseThrow(
+                () ->
+                    usage(
+                        "--log-level must be off, error, warn, info, debug or trace, is "
+                            + logLevel)));
+  }
+
+  /** Refuses options that only make sense together. */
+  void check() {
+    if (unlinkKek && kek == null) {
+      throw usage("--unlink-kek needs --kek");
+    }
+  }
+
+  private ParameterException usage(String message) {
+    return new ParameterException(command.commandLine(), message);
+  }
+}
