@@ -11,6 +11,18 @@
 
 #include "crypt/xts.h"
 
+enum { XTS_BLOCK_BYTES = 16 };
+
+/* The tweak of a sector before its encryption: the layout of xts.h. Our vector engines have the
+ * same as "low half zero, high half the number" in a register. */
+static inline void xts_tweak_of_sector(uint64_t sector, uint8_t tweak[XTS_BLOCK_BYTES])
+{
+    for (int i = 0; i < 8; i++) {
+        tweak[i] = 0;
+        tweak[8 + i] = (uint8_t)(sector >> (8 * i));
+    }
+}
+
 /* An immutable table of functions; the state belongs to one struct xts. All members are required.
  */
 struct xts_engine {
@@ -45,6 +57,8 @@ struct xts_engine {
 #if defined(__x86_64__)
 extern const struct xts_engine xts_aesni_engine;
 #endif
+extern const struct xts_engine xts_isal_engine;
+extern const struct xts_engine xts_openssl_engine;
 
 /*
  * As xts_create, with the engines to try in order (borrowed) in place of the built-in ones. The

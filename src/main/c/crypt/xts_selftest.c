@@ -17,14 +17,14 @@
 #include "base/error.h"
 #include "base/sector.h"
 
-enum { BLOCK_BYTES = 16, RUN_SECTORS = 7, RUN_LEAD = 5, COMPARE_SECTORS = 19 };
+enum { RUN_SECTORS = 7, RUN_LEAD = 5, COMPARE_SECTORS = 19 };
 
 enum { RUN_BYTES = RUN_SECTORS * SECTOR_BYTES, COMPARE_BYTES = COMPARE_SECTORS * SECTOR_BYTES };
 
 struct known_answer {
     uint64_t sector;
-    uint8_t first[BLOCK_BYTES];
-    uint8_t last[BLOCK_BYTES];
+    uint8_t first[XTS_BLOCK_BYTES];
+    uint8_t last[XTS_BLOCK_BYTES];
 };
 
 static const struct known_answer known_answers[] = {
@@ -76,9 +76,9 @@ static bool run_is_right(uint64_t start, const uint8_t *run)
         const uint8_t *bytes = run + sectors_to_bytes(i);
         if (!answer)
             continue;
-        if (memcmp(bytes, answer->first, BLOCK_BYTES) != 0)
+        if (memcmp(bytes, answer->first, XTS_BLOCK_BYTES) != 0)
             return false;
-        if (memcmp(bytes + SECTOR_BYTES - BLOCK_BYTES, answer->last, BLOCK_BYTES) != 0)
+        if (memcmp(bytes + SECTOR_BYTES - XTS_BLOCK_BYTES, answer->last, XTS_BLOCK_BYTES) != 0)
             return false;
     }
     return true;

@@ -36,26 +36,33 @@ static inline uint8_t reference_rotate(uint8_t value, int bits)
     return (uint8_t)((value << bits) | (value >> (8 - bits)));
 }
 
-struct reference_boxes {
+/* S-boxes, and products of all bytes with the factors 0 to 15, made once at program start. */
+static struct reference_tables {
     uint8_t forward[256];
     uint8_t inverse[256];
-};
+    uint8_t product[16][256];
+} reference_tables;
 
 /* Walks the field with the generator 3 and its inverse 0xf6 at once. */
-static inline void reference_boxes_make(struct reference_boxes *boxes)
+__attribute__((constructor)) static void reference_tables_make(void)
 {
     uint8_t value = 1, inverse = 1;
     do {
         uint8_t image =
             (uint8_t)(inverse ^ reference_rotate(inverse, 1) ^ reference_rotate(inverse, 2) ^
                       reference_rotate(inverse, 3) ^ reference_rotate(inverse, 4) ^ 0x63);
-        boxes->forward[value] = image;
-        boxes->inverse[image] = value;
+        reference_tables.forward[value] = image;
+        reference_tables.inverse[image] = value;
         value = reference_multiply(value, 3);
         inverse = reference_multiply(inverse, 0xf6);
     } while (value != 1);
-    boxes->forward[0] = 0x63;
-    boxes->inverse[0x63] = 0;
+    reference_tables.forward[0] = 0x63;
+    reference_tables.inverse[0x63] = 0;
+    for (int factor = 0; factor < 16; factor++) {
+        for (int byte = 0; byte < 256; byte++)
+            reference_tables.product[factor][byte] =
+                reference_multiply((uint8_t)byte, (uint8_t)factor);
+    }
 }
 
 static inline void reference_mix(uint8_t block[16], const uint8_t factor[4])
@@ -66,7 +73,7 @@ static inline void reference_mix(uint8_t block[16], const uint8_t factor[4])
         for (int row = 0; row < 4; row++) {
             uint8_t sum = 0;
             for (int i = 0; i < 4; i++)
-                sum ^= reference_multiply(in[i], factor[(i - row + 4) % 4]);
+                sum ^= reference_tables.product[factor[(i - row + 4) % 4]][in[i]];
             block[column + row] = sum;
         }
     }
@@ -79,8 +86,6 @@ static inline void reference_expand(const uint8_t key[32],
                                     uint8_t encrypt[REFERENCE_SCHEDULE_BYTES],
                                     uint8_t decrypt[REFERENCE_SCHEDULE_BYTES])
 {
-    struct reference_boxes boxes;
-    reference_boxes_make(&boxes);
     memcpy(encrypt, key, 32);
     uint8_t constant = 1;
     for (int at = 32; at < REFERENCE_SCHEDULE_BYTES; at += 4) {
@@ -89,12 +94,12 @@ static inline void reference_expand(const uint8_t key[32],
         if (at % 32 == 0) {
             uint8_t first = word[0];
             for (int i = 0; i < 4; i++)
-                word[i] = boxes.forward[i < 3 ? word[i + 1] : first];
+                word[i] = reference_tables.forward[i < 3 ? word[i + 1] : first];
             word[0] ^= constant;
             constant = reference_double(constant);
         } else if (at % 32 == 16) {
             for (int i = 0; i < 4; i++)
-                word[i] = boxes.forward[word[i]];
+                word[i] = reference_tables.forward[word[i]];
         }
         for (int i = 0; i < 4; i++)
             encrypt[at + i] = encrypt[at - 32 + i] ^ word[i];
@@ -109,9 +114,9 @@ static inline void reference_expand(const uint8_t key[32],
 
 /* One block with a schedule of the matching direction, in place. */
 static inline void reference_block(const uint8_t schedule[REFERENCE_SCHEDULE_BYTES], int decrypt,
-                                   const struct reference_boxes *boxes, uint8_t block[16])
+                                   uint8_t block[16])
 {
-    const uint8_t *box = decrypt ? boxes->inverse : boxes->forward;
+    const uint8_t *box = decrypt ? reference_tables.inverse : reference_tables.forward;
     for (int i = 0; i < 16; i++)
         block[i] ^= schedule[i];
     for (int round = 1; round <= REFERENCE_ROUNDS; round++) {
@@ -136,16 +141,14 @@ static inline void reference_xts(const uint8_t *data_schedule, const uint8_t *tw
                                  int decrypt, const uint8_t tweak_bytes[16], const uint8_t *source,
                                  uint8_t *destination, size_t byte_len)
 {
-    struct reference_boxes boxes;
-    reference_boxes_make(&boxes);
     uint8_t tweak[16];
     memcpy(tweak, tweak_bytes, 16);
-    reference_block(tweak_schedule, 0, &boxes, tweak);
+    reference_block(tweak_schedule, 0, tweak);
     for (size_t at = 0; at < byte_len; at += 16) {
         uint8_t block[16];
         for (int i = 0; i < 16; i++)
             block[i] = source[at + (size_t)i] ^ tweak[i];
-        reference_block(data_schedule, decrypt, &boxes, block);
+        reference_block(data_schedule, decrypt, block);
         for (int i = 0; i < 16; i++)
             destination[at + (size_t)i] = block[i] ^ tweak[i];
         uint8_t carry = 0;

@@ -23,7 +23,8 @@ struct xts *xts_check_create(enum xts_engine_kind kind, const uint8_t *data_key,
 /*
  * Runs the checks as a cmocka group: the golden vectors in both directions; random keys, sectors,
  * lengths, alignments and segment lists against the reference; the last sector numbers; bytes
- * around the destination; several threads on one object. Skips them where the engine cannot be had.
+ * around the destination; several threads on one object; a guest that changes or watches its memory
+ * meanwhile. Skips them where the engine cannot be had.
  * Returns how many failed.
  */
 int xts_check_engine(enum xts_engine_kind kind);
