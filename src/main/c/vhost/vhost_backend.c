@@ -63,7 +63,7 @@ static void session_handle(struct vhost_backend *backend)
 
 static void session_begin(struct vhost_backend *backend, int conn_fd)
 {
-    const struct vhost_session_params params = {
+    const struct vhost_rings_params params = {
         .device = backend->device,
         .queues = backend->queues,
         .cache = &backend->cache,

@@ -5,21 +5,17 @@
  *   REPLIED       done, and it answered itself
  *   REFUSED       valid but not possible: acknowledged with 1 and logged, the connection goes on
  *   -errno        a violation: acknowledged with 1, then the connection ends
- * The queue threads do what concerns them by commands; the session waits for those at a barrier, so
- * that when a message is acknowledged its effect is complete.
+ * What concerns rings is done by vhost_rings: when a message is acknowledged its effect is complete.
  */
 #include "vhost_session.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/align.h"
-#include "base/checked.h"
 #include "blk/virtio_blk.h"
+#include "vhost/vhost_msg.h"
 #include "vhost/vhost_socket.h"
 
 enum { REPLIED = 1, REFUSED = 2 };
@@ -35,141 +31,39 @@ enum { CONFIG_PCI_OFFSET = 0x100 };
     (1ull << VHOST_USER_PROTOCOL_F_MQ | 1ull << VHOST_USER_PROTOCOL_F_REPLY_ACK |                  \
      1ull << VHOST_USER_PROTOCOL_F_CONFIG | 1ull << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS)
 
-struct vhost_ring {
-    uint32_t size; /* 0: not set */
-    uint16_t base;
-    bool addr_set;
-    bool enabled;
-    bool started;
-    struct vhost_vring_addr addr;
-    int kick_fd;
-    int call_fd;
-    int err_fd;
-    struct vhost_command command; /* the one that its queue has, or the last one */
-};
-
 struct vhost_session {
-    struct vhost_session_params params;
     struct blk_device *device;
+    struct vhost_cache *cache;
+    struct log *log;
     int conn_fd;
-    uint64_t features;
     uint64_t protocol_features;
-    struct guest_memory *memory;
+    struct vhost_rings *rings;
     struct vhost_receiver receiver;
-    struct vhost_ring rings[]; /* device->queue_count */
 };
 
-struct vhost_session *vhost_session_create(const struct vhost_session_params *params, int conn_fd)
+struct vhost_session *vhost_session_create(const struct vhost_rings_params *params, int conn_fd)
 {
-    uint32_t count = params->device->queue_count;
-    struct vhost_session *session = calloc(1, sizeof(*session) + count * sizeof(session->rings[0]));
-    struct guest_memory *memory = guest_memory_create();
-    if (!session || !memory) {
-        guest_memory_unref(memory);
+    struct vhost_session *session = calloc(1, sizeof(*session));
+    struct vhost_rings *rings = vhost_rings_create(params);
+    if (!session || !rings) {
+        vhost_rings_destroy(rings);
         free(session);
         return NULL;
     }
-    session->params = *params;
     session->device = params->device;
+    session->cache = params->cache;
+    session->log = params->log;
     session->conn_fd = conn_fd;
-    session->memory = memory;
-    vhost_cache_session_begins(params->cache);
-    for (uint32_t i = 0; i < count; i++)
-        session->rings[i].kick_fd = session->rings[i].call_fd = session->rings[i].err_fd = -1;
+    session->rings = rings;
     return session;
-}
-
-static uint32_t ring_index(const struct vhost_session *session, const struct vhost_ring *ring)
-{
-    return (uint32_t)(ring - session->rings);
-}
-
-static void post(struct vhost_session *session, struct vhost_ring *ring,
-                 enum vhost_command_kind kind)
-{
-    ring->command.kind = kind;
-    ring->command.kick_fd = ring->kick_fd;
-    ring->command.call_fd = ring->call_fd;
-    ring->command.err_fd = ring->err_fd;
-    ring->command.memory = session->memory;
-    vhost_queue_post(session->params.queues[ring_index(session, ring)], &ring->command);
-}
-
-static uint32_t commands_open(const struct vhost_session *session)
-{
-    uint32_t open = 0;
-    for (uint32_t i = 0; i < session->device->queue_count; i++)
-        open += !vhost_queue_done(session->params.queues[i]);
-    return open;
-}
-
-/* The barrier: waits until every posted command is done. What takes longer than a stop may is
- * logged, once. */
-static void wait_commands(struct vhost_session *session)
-{
-    struct pollfd done = {.fd = session->params.done_fd, .events = POLLIN};
-    int timeout_ms = (int)session->params.stop_timeout_ms;
-    while (commands_open(session) > 0) {
-        uint64_t count;
-        int ready = poll(&done, 1, timeout_ms);
-        if (ready > 0 && read(done.fd, &count, sizeof(count)) < 0)
-            continue;
-        if (ready == 0) {
-            log_write(session->params.log, LOG_WARN,
-                      "%u queues still wait for the disk to finish their requests after %d ms",
-                      commands_open(session), timeout_ms);
-            timeout_ms = -1;
-        }
-    }
-}
-
-static int run(struct vhost_session *session, struct vhost_ring *ring, enum vhost_command_kind kind)
-{
-    post(session, ring, kind);
-    wait_commands(session);
-    return ring->command.result;
-}
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
-static void ring_close_fds(struct vhost_ring *ring)
-{
-    close_fd(&ring->kick_fd);
-    close_fd(&ring->call_fd);
-    close_fd(&ring->err_fd);
-}
-
-static void ring_stopped(struct vhost_ring *ring)
-{
-    ring->base = ring->command.next_avail;
-    ring->started = false;
-}
-
-static void stop_all(struct vhost_session *session)
-{
-    for (uint32_t i = 0; i < session->device->queue_count; i++)
-        if (session->rings[i].started)
-            post(session, &session->rings[i], VHOST_COMMAND_STOP);
-    wait_commands(session);
-    for (uint32_t i = 0; i < session->device->queue_count; i++)
-        if (session->rings[i].started)
-            ring_stopped(&session->rings[i]);
 }
 
 void vhost_session_destroy(struct vhost_session *session)
 {
     if (!session)
         return;
-    stop_all(session);
-    for (uint32_t i = 0; i < session->device->queue_count; i++)
-        ring_close_fds(&session->rings[i]);
+    vhost_rings_destroy(session->rings);
     vhost_receiver_reset(&session->receiver);
-    guest_memory_unref(session->memory);
     close(session->conn_fd);
     free(session);
 }
@@ -177,25 +71,6 @@ void vhost_session_destroy(struct vhost_session *session)
 int vhost_session_fd(const struct vhost_session *session)
 {
     return session->conn_fd;
-}
-
-/*
- * Puts the cache mode into effect. Turning the cache off ends with the writes that were volatile
- * made durable, so that whoever asked for it can rely on everything before.
- */
-static int apply_cache_mode(struct vhost_session *session)
-{
-    bool write_back = vhost_cache_write_back(session->params.cache);
-    /* Release: pairs with blk_queue_start. */
-    bool before =
-        atomic_exchange_explicit(&session->device->write_back, write_back, memory_order_acq_rel);
-    if (write_back || !before)
-        return 0;
-    for (uint32_t i = 0; i < session->device->queue_count; i++)
-        if (session->rings[i].started)
-            post(session, &session->rings[i], VHOST_COMMAND_DRAIN_WRITES);
-    wait_commands(session);
-    return blk_device_sync(session->device);
 }
 
 static int reply(struct vhost_session *session, const void *payload, uint32_t byte_len)
@@ -216,9 +91,7 @@ static int set_features(struct vhost_session *session, uint64_t features, struct
     if (unknown)
         return error_set(error, -EPROTO, "SET_FEATURES: bits 0x%llx are not offered",
                          (unsigned long long)unknown);
-    session->features = features;
-    vhost_cache_features(session->params.cache, features);
-    return apply_cache_mode(session) < 0 ? REFUSED : 0;
+    return vhost_rings_set_features(session->rings, features) < 0 ? REFUSED : 0;
 }
 
 static int set_protocol_features(struct vhost_session *session, uint64_t features,
@@ -230,91 +103,6 @@ static int set_protocol_features(struct vhost_session *session, uint64_t feature
                          (unsigned long long)unknown);
     session->protocol_features = features;
     return 0;
-}
-
-/* NULL, with the sentence for -EPROTO, when there is no such ring. */
-static struct vhost_ring *find_ring(struct vhost_session *session, uint64_t index,
-                                    struct error *error)
-{
-    if (index < session->device->queue_count)
-        return &session->rings[index];
-    error_set(error, -EPROTO, "message %u names queue %u, there are %u",
-              session->receiver.message.header.request, (unsigned)index,
-              session->device->queue_count);
-    return NULL;
-}
-
-static bool ring_enabled(const struct vhost_session *session, const struct vhost_ring *ring)
-{
-    return ring->enabled || !(session->features & 1ull << VHOST_USER_F_PROTOCOL_FEATURES);
-}
-
-static bool ring_parts(const struct vhost_ring *ring, const struct guest_memory *memory,
-                       struct virtq_parts *parts)
-{
-    const struct vhost_vring_addr *addr = &ring->addr;
-    parts->desc =
-        guest_memory_at_uaddr(memory, addr->desc_uaddr, sizeof(*parts->desc) * ring->size);
-    parts->avail = guest_memory_at_uaddr(memory, addr->avail_uaddr, virtq_avail_bytes(ring->size));
-    parts->used = guest_memory_at_uaddr(memory, addr->used_uaddr, virtq_used_bytes(ring->size));
-    return parts->desc && parts->avail && parts->used && is_aligned((uintptr_t)parts->desc, 16) &&
-           is_aligned((uintptr_t)parts->avail, 2) && is_aligned((uintptr_t)parts->used, 4);
-}
-
-static int ring_start(struct vhost_session *session, struct vhost_ring *ring, struct error *error)
-{
-    uint32_t index = ring_index(session, ring);
-    struct vhost_command *command = &ring->command;
-    if (ring->size == 0 || !ring->addr_set)
-        return error_set(error, -EPROTO, "SET_VRING_KICK for queue %u before its size and address",
-                         index);
-    if (!ring_parts(ring, session->memory, &command->parts))
-        return error_set(error, -EPROTO,
-                         "queue %u: its ring is not in mapped memory or not aligned", index);
-    vhost_cache_ring_starts(session->params.cache, index,
-                            virtq_parts_fresh(&command->parts, (uint16_t)ring->size));
-    apply_cache_mode(session);
-    command->size = (uint16_t)ring->size;
-    command->base = ring->base;
-    command->event_idx = session->features & 1ull << VIRTIO_F_EVENT_IDX;
-    command->enabled = ring_enabled(session, ring);
-    int result = run(session, ring, VHOST_COMMAND_START);
-    if (result < 0)
-        return error_set_errno(error, result, "queue %u cannot start", index);
-    ring->started = true;
-    log_write(session->params.log, LOG_DEBUG, "queue %u started: ring of %u, base %u%s", index,
-              ring->size, ring->base, command->event_idx ? ", event index" : "");
-    return 0;
-}
-
-/* A new memory table: rings move to where it maps them; one that it does not map stops. */
-static int use_memory(struct vhost_session *session, struct guest_memory *memory)
-{
-    struct guest_memory *before = session->memory;
-    session->memory = memory;
-    for (uint32_t i = 0; i < session->device->queue_count; i++) {
-        struct vhost_ring *ring = &session->rings[i];
-        if (!ring->started)
-            continue;
-        bool mapped = ring_parts(ring, memory, &ring->command.parts);
-        if (!mapped)
-            log_write(session->params.log, LOG_WARN, "queue %u stops: its ring is no longer mapped",
-                      i);
-        post(session, ring, mapped ? VHOST_COMMAND_MEMORY : VHOST_COMMAND_STOP);
-    }
-    wait_commands(session);
-    int result = 0;
-    for (uint32_t i = 0; i < session->device->queue_count; i++) {
-        struct vhost_ring *ring = &session->rings[i];
-        if (!ring->started)
-            continue;
-        if (ring->command.kind == VHOST_COMMAND_STOP)
-            ring_stopped(ring);
-        else if (ring->command.result < 0)
-            result = ring->command.result;
-    }
-    guest_memory_unref(before);
-    return result;
 }
 
 static struct guest_region_params region_params(const struct vhost_region *region)
@@ -348,12 +136,12 @@ static int set_mem_table(struct vhost_session *session, struct error *error)
             return result;
         memory = larger;
     }
-    return use_memory(session, memory);
+    return vhost_rings_set_memory(session->rings, memory);
 }
 
 static int refuse(struct vhost_session *session, const struct error *error)
 {
-    log_write(session->params.log, LOG_WARN, "front end's request %u refused: %s",
+    log_write(session->log, LOG_WARN, "front end's request %u refused: %s",
               session->receiver.message.header.request, error->message);
     return REFUSED;
 }
@@ -366,9 +154,10 @@ static int add_mem_reg(struct vhost_session *session, struct error *error)
                          message->fd_count);
     struct guest_region_params params = region_params(&message->payload.mem_reg.region);
     struct guest_memory *memory;
-    if (guest_memory_add(session->memory, &params, message->fds[0], &memory, error) < 0)
+    if (guest_memory_add(vhost_rings_memory(session->rings), &params, message->fds[0], &memory,
+                         error) < 0)
         return refuse(session, error);
-    return use_memory(session, memory);
+    return vhost_rings_set_memory(session->rings, memory);
 }
 
 static int rem_mem_reg(struct vhost_session *session, struct error *error)
@@ -376,120 +165,67 @@ static int rem_mem_reg(struct vhost_session *session, struct error *error)
     struct guest_region_params params =
         region_params(&session->receiver.message.payload.mem_reg.region);
     struct guest_memory *memory;
-    if (guest_memory_remove(session->memory, &params, &memory, error) < 0)
+    if (guest_memory_remove(vhost_rings_memory(session->rings), &params, &memory, error) < 0)
         return refuse(session, error);
-    return use_memory(session, memory);
+    return vhost_rings_set_memory(session->rings, memory);
 }
 
-static int set_vring_num(struct vhost_session *session, struct vhost_ring *ring, uint32_t size,
-                         struct error *error)
+/* Whether the message names a ring that exists; the sentence for -EPROTO if not. */
+static bool ring_exists(const struct vhost_session *session, uint64_t index, struct error *error)
 {
-    if (!is_power_of_two(size) || size > session->device->queue_size)
-        return error_set(error, -EPROTO, "SET_VRING_NUM %u: a power of two up to %u is possible",
-                         size, session->device->queue_size);
-    if (ring->started)
-        return error_set(error, -EPROTO, "SET_VRING_NUM for a started queue");
-    ring->size = size;
-    return 0;
-}
-
-static int set_vring_base(struct vhost_ring *ring, uint32_t base, struct error *error)
-{
-    if (base > UINT16_MAX)
-        return error_set(error, -EPROTO, "SET_VRING_BASE %u does not fit 16 bits", base);
-    if (ring->started)
-        return error_set(error, -EPROTO, "SET_VRING_BASE for a started queue");
-    ring->base = (uint16_t)base;
-    return 0;
-}
-
-static int set_vring_addr(struct vhost_session *session, struct error *error)
-{
-    const struct vhost_vring_addr *addr = &session->receiver.message.payload.addr;
-    struct vhost_ring *ring = find_ring(session, addr->index, error);
-    if (!ring)
-        return -EPROTO;
-    ring->addr = *addr;
-    ring->addr_set = true;
-    if (!ring->started)
-        return 0;
-    if (!ring_parts(ring, session->memory, &ring->command.parts))
-        return error_set(error, -EPROTO,
-                         "queue %u: its ring is not in mapped memory or not aligned", addr->index);
-    return run(session, ring, VHOST_COMMAND_MEMORY);
-}
-
-static int get_vring_base(struct vhost_session *session, struct vhost_ring *ring)
-{
-    if (ring->started) {
-        run(session, ring, VHOST_COMMAND_STOP);
-        ring_stopped(ring);
-    }
-    ring_close_fds(ring);
-    struct vhost_vring_state state = {.index = ring_index(session, ring), .value = ring->base};
-    return reply(session, &state, sizeof(state));
-}
-
-/* Replaces one of a ring's descriptors; a started ring lets go of the old one before it is closed.
- */
-static int replace_fd(struct vhost_session *session, struct vhost_ring *ring, int *place, int fd)
-{
-    int before = *place;
-    *place = fd;
-    int result = ring->started ? run(session, ring, VHOST_COMMAND_FDS) : 0;
-    if (before >= 0)
-        close(before);
-    return result;
+    if (index < session->device->queue_count)
+        return true;
+    error_set(error, -EPROTO, "message %u names queue %u, there are %u",
+              session->receiver.message.header.request, (unsigned)index,
+              session->device->queue_count);
+    return false;
 }
 
 static int set_vring_fd(struct vhost_session *session, struct error *error)
 {
     struct vhost_message *message = &session->receiver.message;
-    struct vhost_ring *ring =
-        find_ring(session, message->payload.u64 & VHOST_VRING_INDEX_MASK, error);
-    if (!ring)
+    uint32_t index = message->payload.u64 & VHOST_VRING_INDEX_MASK;
+    if (!ring_exists(session, index, error))
         return -EPROTO;
     bool wanted = !(message->payload.u64 & VHOST_VRING_NOFD);
     if (message->fd_count != (wanted ? 1 : 0))
         return error_set(error, -EPROTO, "message %u with %u descriptors, it takes %d",
                          message->header.request, message->fd_count, wanted);
+    enum vhost_ring_fd which = VHOST_RING_KICK;
     if (message->header.request == VHOST_USER_SET_VRING_CALL)
-        return replace_fd(session, ring, &ring->call_fd, vhost_message_take_fd(message));
-    if (message->header.request == VHOST_USER_SET_VRING_ERR)
-        return replace_fd(session, ring, &ring->err_fd, vhost_message_take_fd(message));
-    if (!wanted)
+        which = VHOST_RING_CALL;
+    else if (message->header.request == VHOST_USER_SET_VRING_ERR)
+        which = VHOST_RING_ERR;
+    else if (!wanted)
         return error_set(error, -EPROTO,
                          "SET_VRING_KICK without a descriptor: polled rings are not served");
-    int result = replace_fd(session, ring, &ring->kick_fd, vhost_message_take_fd(message));
-    return result == 0 && !ring->started ? ring_start(session, ring, error) : result;
+    return vhost_rings_set_fd(session->rings, index, which, vhost_message_take_fd(message), error);
 }
 
-static int set_vring_enable(struct vhost_session *session, struct vhost_ring *ring, uint32_t value,
-                            struct error *error)
+static int set_vring_addr(struct vhost_session *session, struct error *error)
 {
-    if (!(session->features & 1ull << VHOST_USER_F_PROTOCOL_FEATURES))
-        return error_set(error, -EPROTO, "SET_VRING_ENABLE without protocol features");
-    ring->enabled = value != 0;
-    ring->command.enabled = ring->enabled;
-    return ring->started ? run(session, ring, VHOST_COMMAND_ENABLE) : 0;
+    const struct vhost_vring_addr *addr = &session->receiver.message.payload.addr;
+    if (!ring_exists(session, addr->index, error))
+        return -EPROTO;
+    return vhost_rings_set_addr(session->rings, addr, error);
 }
 
 static int vring_state(struct vhost_session *session, struct error *error)
 {
     const struct vhost_message *message = &session->receiver.message;
-    const struct vhost_vring_state *state = &message->payload.state;
-    struct vhost_ring *ring = find_ring(session, state->index, error);
-    if (!ring)
+    struct vhost_vring_state state = message->payload.state;
+    if (!ring_exists(session, state.index, error))
         return -EPROTO;
     switch (message->header.request) {
     case VHOST_USER_SET_VRING_NUM:
-        return set_vring_num(session, ring, state->value, error);
+        return vhost_rings_set_size(session->rings, state.index, state.value, error);
     case VHOST_USER_SET_VRING_BASE:
-        return set_vring_base(ring, state->value, error);
+        return vhost_rings_set_base(session->rings, state.index, state.value, error);
     case VHOST_USER_GET_VRING_BASE:
-        return get_vring_base(session, ring);
+        state.value = vhost_rings_get_base(session->rings, state.index);
+        return reply(session, &state, sizeof(state));
     default:
-        return set_vring_enable(session, ring, state->value, error);
+        return vhost_rings_enable(session->rings, state.index, state.value != 0, error);
     }
 }
 
@@ -514,8 +250,7 @@ static int get_config(struct vhost_session *session)
         return reply(session, NULL, 0); /* vhost-user: an empty payload says that it failed */
     struct vhost_config answer = message->payload.config;
     struct virtio_blk_config config;
-    virtio_blk_config_fill(session->device, vhost_cache_config_writeback(session->params.cache),
-                           &config);
+    virtio_blk_config_fill(session->device, vhost_cache_config_writeback(session->cache), &config);
     uint32_t offset = config_offset(&answer);
     memset(answer.bytes, 0, sizeof(answer.bytes));
     if (offset < sizeof(config)) {
@@ -539,12 +274,12 @@ static int set_config(struct vhost_session *session, struct error *error)
                   config->byte_len, config->offset, VIRTIO_BLK_CONFIG_WRITEBACK_OFFSET);
         return refuse(session, error);
     }
-    vhost_cache_driver_writes(session->params.cache, config->bytes[0] != 0);
-    if (apply_cache_mode(session) < 0) {
+    vhost_cache_driver_writes(session->cache, config->bytes[0] != 0);
+    if (vhost_rings_apply_cache_mode(session->rings) < 0) {
         error_set(error, -EIO, "the writes before the cache was turned off could not be synced");
         return refuse(session, error);
     }
-    log_write(session->params.log, LOG_INFO, "the driver set its cache to %s",
+    log_write(session->log, LOG_INFO, "the driver set its cache to %s",
               atomic_load(&session->device->write_back) ? "write-back" : "write-through");
     return 0;
 }
@@ -632,6 +367,8 @@ static int handle_message(struct vhost_session *session, struct error *error)
                         header->request, header->byte_len, payload_bytes_min(header->request));
     bool ack_wanted = (header->flags & VHOST_FLAGS_NEED_REPLY) &&
                       (session->protocol_features & 1ull << VHOST_USER_PROTOCOL_F_REPLY_ACK);
+    if (result < 0 && error->message[0] == '\0')
+        error_set_errno(error, result, "message %u", header->request);
     if (result == REPLIED || !ack_wanted)
         return result < 0 ? result : 0;
     int sent = reply_u64(session, result != 0);

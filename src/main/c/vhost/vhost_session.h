@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * One front end's connection: negotiation, memory table, rings.
- *
- * A ring starts when its kick fd is set (its size, address and memory must be known by then) and
- * stops with GET_VRING_BASE or the connection. Started and enabled are independent (vhost-user,
- * "Ring states").
+ * One front end's connection: negotiation, memory table, the messages about rings.
  *
  * A message that is malformed, out of order or not offered ends this connection and nothing else.
  * Session thread.
@@ -15,24 +11,12 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "blk/blk_device.h"
-#include "vhost/vhost_cache.h"
-#include "vhost/vhost_queue.h"
+#include "vhost/vhost_rings.h"
 
 struct vhost_session;
 
-/* Borrowed by vhost_session_create; what it points to is kept until the session's end. */
-struct vhost_session_params {
-    struct blk_device *device;
-    struct vhost_queue **queues; /* device->queue_count of them */
-    struct vhost_cache *cache;
-    struct log *log;
-    int done_fd; /* the eventfd of the queues */
-    uint32_t stop_timeout_ms;
-};
-
 /* Takes the connection conn_fd on success. Returns owned, or NULL when out of memory. */
-struct vhost_session *vhost_session_create(const struct vhost_session_params *params, int conn_fd);
+struct vhost_session *vhost_session_create(const struct vhost_rings_params *params, int conn_fd);
 
 /*
  * Stops every ring (their requests end and reach the used rings first), lets go of the front end's
