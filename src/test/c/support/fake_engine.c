@@ -281,7 +281,7 @@ uint32_t fake_engine_pending_at(const struct fake_engine *fake, uint32_t nth)
             return i;
         }
     }
-    assert(!"there are fewer pending ops");
+    fprintf(stderr, "fewer ops are pending than the test thinks\n");
     abort();
 }
 
