@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Data takes one pass: ciphers work while copying between guest memory and bounce buffer, and plain
+ * data that lies as the kernel wants it is not copied at all. A library cipher that cannot decrypt
+ * while copying does it in the bounce buffer, so nothing but final bytes reaches the guest.
+ */
+#include "blk_transfer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/minmax.h"
+#include "base/sector.h"
+#include "crypt/xts.h"
+
+enum { PIECES_MIN = 64, FILE_DISK = 0 };
+
+struct blk_piece {
+    struct io_op op; /* first, so that an op leads back to its piece */
+    struct blk_request *request;
+    struct bounce_buffer *buffer; /* NULL: straight on guest memory */
+    struct iov_cursor cursor;     /* where the piece lies in the request's segments */
+    uint64_t request_offset;
+    struct iovec iov; /* of a piece that is one segment */
+    struct blk_piece *next;
+};
+
+uint32_t blk_transfer_depth(const struct blk_device *device)
+{
+    return min_u32(device->queue_size < PIECES_MIN ? PIECES_MIN : device->queue_size, IO_DEPTH_MAX);
+}
+
+int blk_transfer_init(struct blk_transfer *transfer, const struct blk_device *device,
+                      struct error *error)
+{
+    uint32_t count = blk_transfer_depth(device);
+    *transfer = (struct blk_transfer){.device = device};
+    transfer->pieces = calloc(count, sizeof(*transfer->pieces));
+    if (!transfer->pieces)
+        return error_set(error, -ENOMEM, "no memory for %u transfers", count);
+    for (uint32_t i = 0; i < count; i++) {
+        transfer->pieces[i].next = transfer->free_pieces;
+        transfer->free_pieces = &transfer->pieces[i];
+    }
+    if (!device->xts && device->file.memory_align == 1)
+        return 0;
+    uint64_t share = device->bounce_bytes / device->queue_count;
+    if (share < BUFFER_POOL_BYTES_MIN)
+        share = BUFFER_POOL_BYTES_MIN;
+    return buffer_pool_create(share, device->log, &transfer->buffers, error);
+}
+
+void blk_transfer_deinit(struct blk_transfer *transfer)
+{
+    buffer_pool_destroy(transfer->buffers);
+    free(transfer->pieces);
+}
+
+static struct blk_piece *piece_take(struct blk_transfer *transfer, struct blk_request *request)
+{
+    struct blk_piece *piece = transfer->free_pieces;
+    if (!piece)
+        return NULL;
+    transfer->free_pieces = piece->next;
+    piece->request = request;
+    piece->buffer = NULL;
+    piece->cursor = request->issued;
+    piece->request_offset = request->issued_bytes;
+    piece->op.file = FILE_DISK;
+    piece->op.flags = 0;
+    piece->op.buffer_index = -1;
+    return piece;
+}
+
+static void piece_give(struct blk_transfer *transfer, struct blk_piece *piece)
+{
+    if (piece->buffer)
+        buffer_pool_give(transfer->buffers, piece->buffer);
+    piece->next = transfer->free_pieces;
+    transfer->free_pieces = piece;
+}
+
+static uint64_t piece_sector(const struct blk_piece *piece)
+{
+    return piece->request->sector + bytes_to_sectors(piece->request_offset);
+}
+
+/* What the kernel demands of O_DIRECT; a page-cache file has alignments of 1. */
+static bool segments_aligned(const struct blk_device *device, const struct blk_request *request)
+{
+    uint64_t mask = device->file.memory_align - 1;
+    if (mask == 0)
+        return true;
+    uintptr_t bits = 0;
+    for (uint32_t i = 0; i < request->iov_count; i++)
+        bits |= (uintptr_t)request->iov[i].iov_base | request->iov[i].iov_len;
+    return (bits & mask) == 0;
+}
+
+/* Whole segments up to the engine's limit, or a part of one that alone is larger. Returns the bytes
+ * covered. */
+static uint64_t piece_cover_direct(struct blk_piece *piece)
+{
+    struct blk_request *request = piece->request;
+    struct iovec *iov = &request->iov[piece->cursor.index];
+    uint64_t first = iov->iov_len - piece->cursor.offset;
+    if (piece->cursor.offset > 0 || first > IO_TRANSFER_BYTES_MAX) {
+        piece->iov.iov_base = (uint8_t *)iov->iov_base + piece->cursor.offset;
+        piece->iov.iov_len = min_u64(first, IO_TRANSFER_BYTES_MAX);
+        piece->op.iov = &piece->iov;
+        piece->op.iov_count = 1;
+        return piece->iov.iov_len;
+    }
+    uint64_t bytes = 0;
+    uint32_t count = 0;
+    while (piece->cursor.index + count < request->iov_count &&
+           bytes + iov[count].iov_len <= IO_TRANSFER_BYTES_MAX)
+        bytes += iov[count++].iov_len;
+    piece->op.iov = iov;
+    piece->op.iov_count = count;
+    return bytes;
+}
+
+/* The engine may consume the segments that it was lent, so the copies are made from the cursor
+ * before it gets them. */
+static void bounce_fill(const struct blk_transfer *transfer, struct blk_piece *piece,
+                        uint64_t byte_len)
+{
+    const struct blk_request *request = piece->request;
+    const struct iovec *iov = &request->iov[piece->cursor.index];
+    uint32_t count = request->iov_count - piece->cursor.index;
+    if (transfer->device->xts)
+        xts_encrypt_from_iov(transfer->device->xts, piece_sector(piece), iov, count,
+                             piece->cursor.offset, piece->buffer->bytes,
+                             bytes_to_sectors(byte_len));
+    else
+        iov_copy_from(request->iov, piece->cursor, piece->buffer->bytes, byte_len);
+}
+
+static void bounce_drain(const struct blk_transfer *transfer, struct blk_piece *piece,
+                         uint64_t byte_len)
+{
+    const struct blk_request *request = piece->request;
+    const struct iovec *iov = &request->iov[piece->cursor.index];
+    uint32_t count = request->iov_count - piece->cursor.index;
+    if (transfer->device->xts)
+        xts_decrypt_to_iov(transfer->device->xts, piece_sector(piece), piece->buffer->bytes, iov,
+                           count, piece->cursor.offset, bytes_to_sectors(byte_len));
+    else
+        iov_copy_to(request->iov, piece->cursor, piece->buffer->bytes, byte_len);
+}
+
+static void piece_prep(struct blk_transfer *transfer, struct blk_piece *piece, uint64_t byte_len)
+{
+    struct blk_request *request = piece->request;
+    struct io_op *op = &piece->op;
+    op->opcode = request->op == QUEUE_OP_READ ? IO_READV : IO_WRITEV;
+    op->flags = request->durable ? IO_DSYNC : 0;
+    op->byte_offset = sectors_to_bytes(request->sector) + request->issued_bytes;
+    op->byte_len = byte_len;
+    iov_cursor_advance(request->iov, &request->issued, byte_len);
+    request->issued_bytes += byte_len;
+    request->pieces++;
+    io_engine_prep(transfer->engine, op);
+}
+
+static bool issue_direct(struct blk_transfer *transfer, struct blk_request *request)
+{
+    struct blk_piece *piece = piece_take(transfer, request);
+    if (!piece)
+        return false;
+    piece_prep(transfer, piece, piece_cover_direct(piece));
+    return true;
+}
+
+static bool issue_bounced(struct blk_transfer *transfer, struct blk_request *request)
+{
+    uint32_t byte_len =
+        (uint32_t)min_u64(request->byte_len - request->issued_bytes, BUFFER_POOL_PIECE_BYTES_MAX);
+    struct blk_piece *piece = piece_take(transfer, request);
+    if (!piece)
+        return false;
+    piece->buffer = buffer_pool_take(transfer->buffers, byte_len);
+    if (!piece->buffer) {
+        piece_give(transfer, piece);
+        return false;
+    }
+    if (request->op == QUEUE_OP_WRITE)
+        bounce_fill(transfer, piece, byte_len);
+    piece->iov = (struct iovec){.iov_base = piece->buffer->bytes, .iov_len = byte_len};
+    piece->op.iov = &piece->iov;
+    piece->op.iov_count = 1;
+    piece->op.buffer_index = piece->buffer->buffer_index;
+    piece_prep(transfer, piece, byte_len);
+    return true;
+}
+
+static bool issue_flush(struct blk_transfer *transfer, struct blk_request *request)
+{
+    struct blk_piece *piece = piece_take(transfer, request);
+    if (!piece)
+        return false;
+    piece->op.opcode = IO_FDATASYNC;
+    piece->op.iov = NULL;
+    piece->op.iov_count = 0;
+    piece->op.byte_offset = 0;
+    piece->op.byte_len = 0;
+    request->pieces++;
+    io_engine_prep(transfer->engine, &piece->op);
+    return true;
+}
+
+bool blk_transfer_issue(struct blk_transfer *transfer, struct blk_request *request)
+{
+    if (request->op == QUEUE_OP_FLUSH)
+        return request->pieces > 0 || issue_flush(transfer, request);
+    while (request->issued_bytes < request->byte_len)
+        if (!(request->bounced ? issue_bounced(transfer, request)
+                               : issue_direct(transfer, request)))
+            return false;
+    return true;
+}
+
+void blk_transfer_begin(const struct blk_transfer *transfer, struct blk_request *request)
+{
+    request->issued = (struct iov_cursor){0};
+    request->issued_bytes = 0;
+    request->pieces = 0;
+    request->bounced = transfer->device->xts || !segments_aligned(transfer->device, request);
+}
+
+struct blk_request *blk_transfer_end(struct blk_transfer *transfer, struct io_op *op, int *result)
+{
+    struct blk_piece *piece = (struct blk_piece *)op;
+    struct blk_request *request = piece->request;
+    *result = op->result;
+    if (op->result == 0 && piece->buffer && request->op == QUEUE_OP_READ)
+        bounce_drain(transfer, piece, op->byte_len);
+    piece_give(transfer, piece);
+    if (op->result < 0) {
+        if (request->result == 0)
+            request->result = op->result;
+        request->issued_bytes = request->byte_len;
+    }
+    request->pieces--;
+    return request;
+}
