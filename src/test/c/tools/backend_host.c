@@ -6,8 +6,9 @@
  *   backend_host PATH SOCKET [name=value]...
  *
  * Names: queues, queue_size, seg_size_max, seg_count_max, poll_us, block_size, bounce_bytes,
- * write_through, encrypted (0 or 1), direct_io (auto, true, false), io_engine (io_uring, sync),
- * stop_ms, cpu (of queue 0). Prints "listening" once the socket accepts connections.
+ * write_through, encrypted (0 or 1), xts_engine (auto, aesni), direct_io (auto, true, false),
+ * io_engine (io_uring, sync), stop_ms, cpu (of queue 0). Prints "listening" once the socket accepts
+ * connections.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 struct settings {
     struct backend_host_params host;
     const char *socket_path;
+    enum xts_engine_kind xts_engine;
     int cpu; /* -1: any */
 };
 
@@ -59,6 +61,8 @@ static bool set(struct settings *settings, const char *name, const char *value)
         device->write_through = value[0] == '1';
     } else if (strcmp(name, "encrypted") == 0) {
         settings->host.encrypted = value[0] == '1';
+    } else if (strcmp(name, "xts_engine") == 0) {
+        settings->xts_engine = strcmp(value, "aesni") == 0 ? XTS_ENGINE_AESNI : XTS_ENGINE_AUTO;
     } else if (strcmp(name, "direct_io") == 0) {
         device->direct_io = (enum direct_io)direct_io_of(value);
     } else if (strcmp(name, "io_engine") == 0) {
@@ -79,6 +83,7 @@ static bool parse(struct settings *settings, int argc, char **argv)
     settings->host = backend_host_defaults(argv[1]);
     settings->host.stop_timeout_ms = 10000;
     settings->socket_path = argv[2];
+    settings->xts_engine = XTS_ENGINE_AUTO;
     settings->cpu = -1;
     for (int i = 3; i < argc; i++) {
         char *value = strchr(argv[i], '=');
@@ -116,7 +121,7 @@ static int serve(const struct settings *settings, const sigset_t *end)
         cpus[i] = settings->cpu;
     }
     if (settings->host.encrypted && xts_create(backend_host_data_key, backend_host_tweak_key,
-                                               XTS_ENGINE_AUTO, NULL, &xts, &error) < 0) {
+                                               settings->xts_engine, NULL, &xts, &error) < 0) {
         return fail(&error);
     }
     if (blk_device_open(&settings->host.device, xts, NULL, &device, &error) < 0) {
