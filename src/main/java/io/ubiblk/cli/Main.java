@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 package io.ubiblk.cli;
 
+import io.ubiblk.backend.VhostBackend;
 import io.ubiblk.config.ConfigException;
 import io.ubiblk.config.DeviceConfig;
 import java.io.IOException;
@@ -37,7 +38,7 @@ public final class Main implements Runnable {
 
   private static int run(Optional<String> program, String[] arguments) {
     try {
-      return commandLine(program, new UnwiredBackend()).execute(arguments);
+      return commandLine(program, new VhostBackendRunner()).execute(arguments);
     } catch (Throwable e) {
       return failed(e);
     }
@@ -74,16 +75,16 @@ public final class Main implements Runnable {
     return ExitCode.INTERNAL;
   }
 
-  /** Stands where a back end belongs, and refuses to be one. */
-  private static final class UnwiredBackend implements BackendRunner {
+  /** The vhost-user back end of this build. */
+  private static final class VhostBackendRunner implements BackendRunner {
     @Override
     public void prepare() throws IOException {
-      throw new IOException("this build has no vhost-user back end");
+      VhostBackend.prepare();
     }
 
     @Override
-    public void run(DeviceConfig config) {
-      throw new AssertionError("prepare() always fails");
+    public void run(DeviceConfig config) throws IOException {
+      VhostBackend.run(config);
     }
   }
 }

@@ -381,7 +381,8 @@ class RpcServerTest {
       disk.status = Optional.of(new StatusReport(1, 2, 4));
       assertThat(other.ask("{\"command\":\"status\"}"))
           .isEqualTo(
-              "{\"status\":{\"stripes\":{\"fetched\":1,\"no_source\":2,\"source\":2,\"total\":4}}}");
+              "{\"status\":{\"stripes\":"
+                  + "{\"fetched\":1,\"no_source\":2,\"source\":2,\"total\":4}}}");
     }
   }
 }

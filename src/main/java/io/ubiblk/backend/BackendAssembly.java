@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+package io.ubiblk.backend;
+
+import io.ubiblk.config.DeviceConfig;
+import io.ubiblk.nativelib.NativeDevice;
+import io.ubiblk.nativelib.NativeLibrary;
+import io.ubiblk.nativelib.NativeLog;
+import io.ubiblk.nativelib.NativeVhostBackend;
+import io.ubiblk.nativelib.NativeXts;
+import io.ubiblk.rpc.RpcLimits;
+import io.ubiblk.rpc.RpcServer;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The parts of one back end, wired once: log, disk, RPC, front end's socket.
+ *
+ * <p>What was started is ended in the reverse order, all of it, whatever fails on the way; the same
+ * when a later part does not start.
+ */
+final class BackendAssembly implements AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(BackendAssembly.class);
+
+  private final String name;
+  private final Deque<Part> parts = new ArrayDeque<>();
+
+  private BackendAssembly(String name) {
+    this.name = name;
+  }
+
+  /** Starts every part. When this returns, front ends can connect. */
+  static BackendAssembly start(DeviceConfig config) throws IOException {
+    BackendAssembly assembly = new BackendAssembly(config.path());
+    try {
+      assembly.startParts(config);
+      return assembly;
+    } catch (IllegalArgumentException e) {
+      // What the native side calls an invalid argument is a setting that does not fit the disk.
+      throw assembly.undo(new IOException(e.getMessage(), e));
+    } catch (IOException e) {
+      throw assembly.undo(e);
+    } catch (RuntimeException e) {
+      throw assembly.undo(e);
+    } catch (Error e) {
+      throw assembly.undo(e);
+    }
+  }
+
+  private void startParts(DeviceConfig config) throws IOException {
+    NativeLog log = NativeLog.open();
+    parts.push(log::close);
+    NativeDevice device = openDevice(config, log);
+    ServedDisk disk = new ServedDisk(device, config.ioEngine());
+    if (config.rpcSocketPath().isPresent()) {
+      Path path = Path.of(config.rpcSocketPath().get());
+      RpcServer rpc = RpcServer.start(path, RpcLimits.DEFAULT, NativeLibrary.VERSION, disk);
+      parts.push(rpc::close);
+    }
+    String socket =
+        config.socket().orElseThrow(() -> new IllegalArgumentException("socket is not set"));
+    NativeVhostBackend frontEnd =
+        NativeVhostBackend.start(device, socket, config.cpus(), config.stopTimeoutMs(), log);
+    parts.push(frontEnd::close);
+    disk.attach(frontEnd);
+    parts.push(disk::detach);
+    LOG.info("front ends connect to {}", socket);
+  }
+
+  private NativeDevice openDevice(DeviceConfig config, NativeLog log) throws IOException {
+    Optional<NativeXts> xts = Optional.empty();
+    if (config.encryptionKey().isPresent()) {
+      NativeXts keys = NativeXts.create(config.encryptionKey().get(), config.xtsEngine(), log);
+      parts.push(keys::close);
+      xts = Optional.of(keys);
+    }
+    NativeDevice device = NativeDevice.open(config, xts, log);
+    parts.push(device::close);
+    LOG.info(
+        "{}: {} sectors, {} queues of {}, {}, {}, {}",
+        config.path(),
+        device.capacitySectors(),
+        config.numQueues(),
+        config.queueSize(),
+        config.ioEngine().text(),
+        device.directIo() ? "direct" : "page cache",
+        xts.map(keys -> "XTS by " + keys.engineName() + " (" + keys.engineReason() + ")")
+            .orElse("not encrypted"));
+    return device;
+  }
+
+  private <E extends Throwable> E undo(E failure) {
+    try {
+      close();
+    } catch (IOException | RuntimeException e) {
+      failure.addSuppressed(e);
+    }
+    return failure;
+  }
+
+  /** Ends every part; the first failure is thrown once all have ended. */
+  @Override
+  public void close() throws IOException {
+    IOException failure = null;
+    while (!parts.isEmpty()) {
+      try {
+        parts.pop().close();
+      } catch (IOException | RuntimeException e) {
+        if (failure == null) {
+          failure = new IOException(name + ": " + e.getMessage(), e);
+        } else {
+          failure.addSuppressed(e);
+        }
+      }
+    }
+    if (failure != null) {
+      throw failure;
+    }
+  }
+
+  @Override
+  public String toString() {
+    return name;
+  }
+
+  /** How one part ends. */
+  private interface Part {
+    void close() throws IOException;
+  }
+}

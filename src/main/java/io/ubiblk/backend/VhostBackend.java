@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+package io.ubiblk.backend;
+
+import io.ubiblk.config.DeviceConfig;
+import io.ubiblk.nativelib.NativeLibrary;
+import io.ubiblk.nativelib.ProcessHardening;
+import io.ubiblk.nativelib.ServiceManager;
+import io.ubiblk.nativelib.StopSignals;
+import java.io.IOException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** A process that serves one disk to vhost-user front ends until it is told to stop. */
+public final class VhostBackend {
+  private static final Logger LOG = LoggerFactory.getLogger(VhostBackend.class);
+
+  private VhostBackend() {}
+
+  /**
+   * Makes the process ready for secrets and signals. Comes before anything that holds a key is
+   * read.
+   */
+  public static void prepare() throws IOException {
+    NativeLibrary.load();
+    ProcessHardening.disableDumps();
+    StopSignals.install();
+  }
+
+  /**
+   * Serves until SIGTERM, SIGINT or SIGHUP, then ends what is in flight and returns. A signal that
+   * came earlier counts. Keys are taken out of {@code config}.
+   *
+   * @throws IOException if the disk cannot be served, or not be synced at the end; nothing is left
+   *     behind in either case
+   */
+  public static void run(DeviceConfig config) throws IOException {
+    ServiceManager manager = ServiceManager.fromEnvironment();
+    try (BackendAssembly assembly = BackendAssembly.start(config)) {
+      manager.ready();
+      String signal = StopSignals.await();
+      LOG.info("{}: stopping {}", signal, assembly);
+      manager.stopping();
+    }
+    LOG.info("stopped");
+  }
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+package io.ubiblk.nativelib;
+
+import java.io.IOException;
+
+/** Keeps the memory of this process, which will hold keys, from being looked at. */
+public final class ProcessHardening {
+  private ProcessHardening() {}
+
+  /**
+   * No core dumps, no debugger and no reading of /proc/PID/mem by other processes of this user.
+   * Called before any key is read; the library must be loaded.
+   */
+  public static void disableDumps() throws IOException {
+    setUndumpable();
+  }
+
+  private static native void setUndumpable() throws IOException;
+}
