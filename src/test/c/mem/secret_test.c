@@ -168,6 +168,8 @@ static void is_not_there_in_a_child(void **state)
     secret_free(secret);
 }
 
+/* The address sanitizer lays out stacks of its own, so what is left below one says nothing. */
+#ifndef __SANITIZE_ADDRESS__
 static __attribute__((noinline)) void leave_traces(void)
 {
     volatile uint8_t stale[1024];
@@ -196,6 +198,7 @@ static void clears_what_callees_left_on_the_stack(void **state)
     secret_clear_traces();
     assert_true(count_traces() < 16);
 }
+#endif
 
 int main(void)
 {
@@ -207,7 +210,9 @@ int main(void)
         cmocka_unit_test(is_locked_and_kept_out_of_dumps_and_children),
         cmocka_unit_test(faults_when_read_past_the_end),
         cmocka_unit_test(is_not_there_in_a_child),
+#ifndef __SANITIZE_ADDRESS__
         cmocka_unit_test(clears_what_callees_left_on_the_stack),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -210,11 +210,11 @@ int virtq_driver_add_indirect(struct virtq_driver *driver, const struct virtq_se
     return 0;
 }
 
-void virtq_driver_add_raw(struct virtq_driver *driver, uint16_t head, uint64_t limit,
+void virtq_driver_add_raw(struct virtq_driver *driver, uint16_t head, uint64_t used_len_max,
                           uint64_t token)
 {
     if (head < driver->size && !driver->slots[head].in_flight) {
-        hold_head(driver, head, token, limit, 0);
+        hold_head(driver, head, token, used_len_max, 0);
     }
     make_available(driver, head);
 }

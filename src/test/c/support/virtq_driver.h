@@ -105,9 +105,9 @@ int virtq_driver_add_indirect(struct virtq_driver *driver, const struct virtq_se
 
 /*
  * Puts a head on the available ring whose descriptors the caller wrote into desc. The head counts
- * as in flight (if it is one of the ring's) with writable_bytes as the limit of used_len.
+ * as in flight (if it is one of the ring's) with used_len_max as the limit of used_len.
  */
-void virtq_driver_add_raw(struct virtq_driver *driver, uint16_t head, uint64_t writable_bytes,
+void virtq_driver_add_raw(struct virtq_driver *driver, uint16_t head, uint64_t used_len_max,
                           uint64_t token);
 
 /* Takes count descriptors out of the free list for raw use; returns the first, which is linked by
