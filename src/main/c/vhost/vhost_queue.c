@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * Which memory a request points into: each popped request counts as a user of the view, the queue's
- * own handle on a memory table, under which it was translated. A changed table brings a new view;
- * the old one goes with its last request. The counts belong to this thread, so they cost no atomic
- * operation.
- *
- * Ring faults: an available index that jumped too far, a head out of range, a head that is still in
- * use. Nothing that follows in such a ring means anything, so popping ends, the front end's error
- * fd is signalled, and what was popped before ends as usual. The front end may stop and start the
- * ring.
+ * The loop does what there is to do, in the order of a request's life: a command, new heads, one
+ * submit for all of them, completions, answers with one signal. Commands that must wait for
+ * requests stay active meanwhile and are looked at after each round.
  */
 #include "vhost_queue.h"
 
@@ -26,24 +20,10 @@
 
 #include "base/clock.h"
 #include "base/cpu_relax.h"
-#include "base/minmax.h"
+#include "base/event.h"
 #include "base/thread.h"
 #include "blk/blk_queue.h"
-#include "blk/virtio_blk.h"
-#include "virtq/desc_chain.h"
-
-enum { POP_BATCH = 64 };
-
-struct memory_view {
-    struct guest_memory *memory;
-    uint32_t users;
-};
-
-/* What the transport keeps of a request, by head. */
-struct vhost_slot {
-    uint8_t *status; /* NULL: the chain has none */
-    struct memory_view *view;
-};
+#include "vhost/vhost_virtq.h"
 
 struct vhost_queue {
     struct blk_device *device;
@@ -60,152 +40,11 @@ struct vhost_queue {
     /* The rest belongs to the queue thread. */
     struct vhost_command *active; /* begun, not done */
     struct blk_queue *blk;
-    struct vhost_slot *slots;
-    struct virtq virtq;
-    struct memory_view *view;
-    int kick_fd;
-    int call_fd;
-    int err_fd;
-    bool started;
-    bool enabled;
-    bool broken;
+    struct vhost_virtq vq;
+    int kick_fd; /* -1 while the ring is stopped */
     bool engine_failed;
     uint64_t idle_since_ns;
 };
-
-static void event_signal(int fd)
-{
-    uint64_t one = 1;
-    /* EAGAIN: the counter is full, so the other side has more than one signal waiting. */
-    if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
-        return;
-}
-
-static struct memory_view *view_create(struct guest_memory *memory)
-{
-    struct memory_view *view = malloc(sizeof(*view));
-    if (view)
-        *view = (struct memory_view){.memory = guest_memory_ref(memory)};
-    return view;
-}
-
-/* The queue itself is a user of its current view. */
-static void view_release(struct memory_view *view)
-{
-    if (--view->users > 0)
-        return;
-    guest_memory_unref(view->memory);
-    free(view);
-}
-
-static void view_drop(struct vhost_queue *queue)
-{
-    if (queue->view)
-        view_release(queue->view);
-    queue->view = NULL;
-}
-
-static int view_replace(struct vhost_queue *queue, struct guest_memory *memory)
-{
-    struct memory_view *view = view_create(memory);
-    if (!view)
-        return -ENOMEM;
-    view->users = 1;
-    view_drop(queue);
-    queue->view = view;
-    return 0;
-}
-
-static void ring_fault(struct vhost_queue *queue, const char *what, unsigned value)
-{
-    queue->broken = true;
-    log_write(queue->device->log, LOG_WARN,
-              "queue %u: %s %u (ring of %u); no more requests until it restarts", queue->index,
-              what, value, queue->virtq.size);
-    event_signal(queue->err_fd);
-}
-
-static bool accepts(const struct vhost_queue *queue)
-{
-    return queue->started && queue->enabled && !queue->broken &&
-           !(queue->active && queue->active->kind == VHOST_COMMAND_STOP);
-}
-
-static void pop_one(struct vhost_queue *queue, uint64_t now_ns)
-{
-    uint16_t head = virtq_pop(&queue->virtq);
-    if (head >= queue->virtq.size) {
-        ring_fault(queue, "head out of range:", head);
-        return;
-    }
-    struct blk_request *request = blk_queue_slot(queue->blk, head);
-    if (request->state != BLK_REQUEST_FREE) {
-        ring_fault(queue, "head that is in use:", head);
-        return;
-    }
-    const struct desc_chain_storage storage = {
-        .small = request->inline_iov,
-        .small_count = BLK_REQUEST_SEGMENTS_INLINE,
-        .large = blk_queue_arena(queue->blk, head),
-        .large_count = BLK_QUEUE_ARENA_SEGMENTS,
-    };
-    struct desc_chain chain;
-    int result = desc_chain_walk(&queue->virtq, queue->view->memory, head, &storage, &chain);
-    struct vhost_slot *slot = &queue->slots[head];
-    slot->status = chain.last_in_byte;
-    slot->view = queue->view;
-    queue->view->users++;
-    if (result == 0)
-        result =
-            virtio_blk_parse(queue->device, chain.iov, chain.out_count, chain.in_count, request);
-    else
-        virtio_blk_malformed(request);
-    if (result == 0)
-        blk_queue_start(queue->blk, request, now_ns);
-    else
-        blk_queue_finish(queue->blk, request, result < 0 ? result : 0, now_ns);
-}
-
-static uint32_t pop_batch(struct vhost_queue *queue, uint64_t now_ns)
-{
-    int available = virtq_avail_count(&queue->virtq);
-    if (available < 0) {
-        ring_fault(queue, "available index is too far ahead of", queue->virtq.next_avail);
-        return 0;
-    }
-    uint32_t count = min_u32((uint32_t)available, POP_BATCH);
-    for (uint32_t i = 0; i < count && !queue->broken; i++)
-        pop_one(queue, now_ns);
-    return count;
-}
-
-static uint32_t used_len(const struct blk_request *request, const struct vhost_slot *slot)
-{
-    if (!slot->status)
-        return 0;
-    bool wrote_data =
-        request->result == 0 && (request->op == QUEUE_OP_READ || request->op == QUEUE_OP_OTHER);
-    return 1 + (wrote_data ? (uint32_t)min_u64(request->byte_len, UINT32_MAX - 1) : 0);
-}
-
-/* Status bytes, used elements and at most one signal for everything that ended. */
-static uint32_t answer(struct vhost_queue *queue)
-{
-    uint32_t count = 0;
-    struct blk_request *request;
-    while ((request = blk_queue_next_done(queue->blk))) {
-        struct vhost_slot *slot = &queue->slots[request->slot];
-        if (slot->status)
-            *slot->status = virtio_blk_status(request->result);
-        virtq_push(&queue->virtq, (uint16_t)request->slot, used_len(request, slot));
-        view_release(slot->view);
-        blk_queue_release(queue->blk, request);
-        count++;
-    }
-    if (count > 0 && virtq_publish(&queue->virtq))
-        event_signal(queue->call_fd);
-    return count;
-}
 
 static void command_done(struct vhost_queue *queue, int result)
 {
@@ -226,50 +65,37 @@ static int watch_kick(struct vhost_queue *queue, int kick_fd)
 
 static int ring_start(struct vhost_queue *queue, const struct vhost_command *command)
 {
-    assert(!queue->started && command->size <= queue->device->queue_size);
-    int result = view_replace(queue, command->memory);
+    int result = vhost_virtq_start(&queue->vq, &command->setup);
     if (result < 0)
         return result;
+    queue->vq.call_fd = command->call_fd;
+    queue->vq.err_fd = command->err_fd;
+    queue->vq.enabled = command->enabled;
     result = watch_kick(queue, command->kick_fd);
-    if (result < 0) {
-        view_drop(queue);
-        return result;
-    }
-    virtq_init(&queue->virtq, &command->parts, command->size, command->base, command->event_idx);
-    queue->call_fd = command->call_fd;
-    queue->err_fd = command->err_fd;
-    queue->enabled = command->enabled;
-    queue->broken = false;
-    queue->started = true;
-    return 0;
+    if (result < 0)
+        vhost_virtq_stop(&queue->vq);
+    return result;
 }
 
 static void ring_stopped(struct vhost_queue *queue)
 {
     blk_queue_unwatch(queue->blk, BLK_QUEUE_WATCH_KICK);
-    queue->kick_fd = queue->call_fd = queue->err_fd = -1;
-    queue->started = false;
-    queue->active->next_avail = queue->virtq.next_avail;
-    view_drop(queue);
-}
-
-/* Requests in flight keep the old view; the ring goes on at its new place, and is signalled in case
- * a signal was lost. */
-static int ring_move(struct vhost_queue *queue, const struct vhost_command *command)
-{
-    int result = view_replace(queue, command->memory);
-    if (result < 0)
-        return result;
-    virtq_move(&queue->virtq, &command->parts);
-    event_signal(queue->call_fd);
-    return 0;
+    queue->kick_fd = -1;
+    queue->active->next_avail = vhost_virtq_stop(&queue->vq);
 }
 
 static int ring_change_fds(struct vhost_queue *queue, const struct vhost_command *command)
 {
-    queue->call_fd = command->call_fd;
-    queue->err_fd = command->err_fd;
+    queue->vq.call_fd = command->call_fd;
+    queue->vq.err_fd = command->err_fd;
     return command->kick_fd == queue->kick_fd ? 0 : watch_kick(queue, command->kick_fd);
+}
+
+/* Whether new heads may be taken. */
+static bool accepts(const struct vhost_queue *queue)
+{
+    return vhost_virtq_open(&queue->vq) &&
+           !(queue->active && queue->active->kind == VHOST_COMMAND_STOP);
 }
 
 /* Begins the command that was posted, and ends it unless it must wait for requests. */
@@ -281,14 +107,14 @@ static void command_begin(struct vhost_queue *queue, struct vhost_command *comma
         command_done(queue, ring_start(queue, command));
         return;
     case VHOST_COMMAND_ENABLE:
-        queue->enabled = command->enabled;
+        queue->vq.enabled = command->enabled;
         command_done(queue, 0);
         return;
     case VHOST_COMMAND_FDS:
         command_done(queue, ring_change_fds(queue, command));
         return;
     case VHOST_COMMAND_MEMORY:
-        command_done(queue, ring_move(queue, command));
+        command_done(queue, vhost_virtq_move(&queue->vq, &command->setup));
         return;
     case VHOST_COMMAND_STOP:
     case VHOST_COMMAND_DRAIN_WRITES:
@@ -316,13 +142,6 @@ static void command_continue(struct vhost_queue *queue)
     }
 }
 
-static void event_drain(int fd)
-{
-    uint64_t count;
-    if (fd >= 0 && read(fd, &count, sizeof(count)) < 0)
-        return; /* EAGAIN: somebody else read it */
-}
-
 /* The engine is unusable: requests come back from it with errors at once, so only these two are
  * left to wait for. */
 static void sleep_without_engine(struct vhost_queue *queue)
@@ -339,8 +158,8 @@ static void sleep_without_engine(struct vhost_queue *queue)
 
 static void sleep_until_event(struct vhost_queue *queue)
 {
-    if (queue->started && virtq_notify_enable(&queue->virtq) && accepts(queue)) {
-        virtq_notify_disable(&queue->virtq);
+    if (queue->vq.started && virtq_notify_enable(&queue->vq.ring) && accepts(queue)) {
+        virtq_notify_disable(&queue->vq.ring);
         return;
     }
     if (queue->engine_failed) {
@@ -355,8 +174,8 @@ static void sleep_until_event(struct vhost_queue *queue)
             blk_queue_fired(queue->blk);
         }
     }
-    if (queue->started)
-        virtq_notify_disable(&queue->virtq);
+    if (queue->vq.started)
+        virtq_notify_disable(&queue->vq.ring);
 }
 
 /* Nothing was there to do: poll for a while, then sleep. */
@@ -386,10 +205,10 @@ static void queue_loop(struct vhost_queue *queue)
                 command_begin(queue, command);
         }
         uint64_t now_ns = clock_now_ns();
-        uint32_t worked = accepts(queue) ? pop_batch(queue, now_ns) : 0;
+        uint32_t worked = accepts(queue) ? vhost_virtq_pop(&queue->vq, now_ns) : 0;
         blk_queue_submit(queue->blk);
         worked += blk_queue_reap(queue->blk, worked ? clock_now_ns() : now_ns);
-        worked += answer(queue);
+        worked += vhost_virtq_answer(&queue->vq);
         if (queue->active) {
             if (queue->active->kind == VHOST_COMMAND_EXIT)
                 return;
@@ -422,6 +241,7 @@ static void *queue_main(void *argument)
     pin_thread(queue);
     queue->create_result =
         blk_queue_create(queue->device, queue->index, &queue->blk, &queue->create_error);
+    queue->vq.blk = queue->blk;
     if (queue->create_result == 0) {
         queue->create_result = blk_queue_watch(queue->blk, BLK_QUEUE_WATCH_WAKE, queue->wake_fd);
         if (queue->create_result < 0)
@@ -450,7 +270,7 @@ static void queue_free(struct vhost_queue *queue)
     if (queue->wake_fd >= 0)
         close(queue->wake_fd);
     sem_destroy(&queue->created);
-    free(queue->slots);
+    vhost_virtq_deinit(&queue->vq);
     free(queue);
 }
 
@@ -464,12 +284,11 @@ int vhost_queue_create(struct blk_device *device, uint32_t index, int cpu, int d
     queue->index = index;
     queue->cpu = cpu;
     queue->done_fd = done_fd;
-    queue->kick_fd = queue->call_fd = queue->err_fd = -1;
+    queue->kick_fd = -1;
     sem_init(&queue->created, 0, 0);
-    queue->slots = calloc(device->queue_size, sizeof(*queue->slots));
     queue->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int result = 0;
-    if (!queue->slots)
+    if (vhost_virtq_init(&queue->vq, device, index) < 0)
         result = error_set(error, -ENOMEM, "no memory for queue %u", index);
     else if (queue->wake_fd < 0)
         result = error_set_errno(error, -errno, "queue %u: eventfd", index);

@@ -19,18 +19,16 @@
 
 #include "base/error.h"
 #include "blk/blk_device.h"
-#include "virtq/guest_memory.h"
-#include "virtq/virtq.h"
+#include "vhost/vhost_virtq.h"
 
 struct vhost_queue;
 
 enum vhost_command_kind {
-    VHOST_COMMAND_START,  /* parts, size, base, event_idx, memory, kick_fd, call_fd, err_fd, enabled
-                           */
-    VHOST_COMMAND_STOP,   /* sets next_avail; drops all fds */
-    VHOST_COMMAND_ENABLE, /* enabled */
-    VHOST_COMMAND_FDS,    /* kick_fd, call_fd, err_fd of a started ring */
-    VHOST_COMMAND_MEMORY, /* memory, parts of a started ring */
+    VHOST_COMMAND_START,        /* setup, the fds, enabled */
+    VHOST_COMMAND_STOP,         /* sets next_avail; drops all fds */
+    VHOST_COMMAND_ENABLE,       /* enabled */
+    VHOST_COMMAND_FDS,          /* the fds of a started ring */
+    VHOST_COMMAND_MEMORY,       /* memory and parts of the setup of a started ring */
     VHOST_COMMAND_DRAIN_WRITES, /* ends when no write in progress is volatile */
     VHOST_COMMAND_EXIT,         /* of a stopped ring */
 };
@@ -38,16 +36,12 @@ enum vhost_command_kind {
 /* Owned by the session thread; lent to the queue from post until done. */
 struct vhost_command {
     enum vhost_command_kind kind;
-    struct virtq_parts parts;
-    uint16_t size;
-    uint16_t base;
-    uint16_t next_avail;
-    bool event_idx;
+    struct vhost_virtq_setup setup;
     bool enabled;
-    struct guest_memory *memory; /* borrowed; the queue takes references of its own */
     int kick_fd; /* fds: borrowed by the ring until STOP, or a later FDS, is done; -1: none */
     int call_fd;
     int err_fd;
+    uint16_t next_avail;
     int result; /* 0 or -errno */
 };
 

@@ -58,7 +58,7 @@ static void post(struct vhost_rings *rings, uint32_t index, enum vhost_command_k
     ring->command.kick_fd = ring->fds[VHOST_RING_KICK];
     ring->command.call_fd = ring->fds[VHOST_RING_CALL];
     ring->command.err_fd = ring->fds[VHOST_RING_ERR];
-    ring->command.memory = rings->memory;
+    ring->command.setup.memory = rings->memory;
     vhost_queue_post(rings->params.queues[index], &ring->command);
 }
 
@@ -176,21 +176,21 @@ static int ring_start(struct vhost_rings *rings, uint32_t index, struct error *e
     if (ring->size == 0 || !ring->addr_set)
         return error_set(error, -EPROTO, "SET_VRING_KICK for queue %u before its size and address",
                          index);
-    if (!ring_parts(ring, rings->memory, &command->parts))
+    if (!ring_parts(ring, rings->memory, &command->setup.parts))
         return not_mapped(index, error);
     vhost_cache_ring_starts(rings->params.cache, index,
-                            virtq_parts_fresh(&command->parts, (uint16_t)ring->size));
+                            virtq_parts_fresh(&command->setup.parts, (uint16_t)ring->size));
     vhost_rings_apply_cache_mode(rings);
-    command->size = (uint16_t)ring->size;
-    command->base = ring->base;
-    command->event_idx = rings->features & 1ull << VIRTIO_F_EVENT_IDX;
+    command->setup.size = (uint16_t)ring->size;
+    command->setup.base = ring->base;
+    command->setup.event_idx = rings->features & 1ull << VIRTIO_F_EVENT_IDX;
     command->enabled = ring->enabled || !(rings->features & 1ull << VHOST_USER_F_PROTOCOL_FEATURES);
     int result = run(rings, index, VHOST_COMMAND_START);
     if (result < 0)
         return error_set_errno(error, result, "queue %u cannot start", index);
     ring->started = true;
     log_write(rings->params.log, LOG_DEBUG, "queue %u started: ring of %u, base %u%s", index,
-              ring->size, ring->base, command->event_idx ? ", event index" : "");
+              ring->size, ring->base, command->setup.event_idx ? ", event index" : "");
     return 0;
 }
 
@@ -207,7 +207,7 @@ int vhost_rings_set_memory(struct vhost_rings *rings, struct guest_memory *memor
         struct vhost_ring *ring = &rings->ring[i];
         if (!ring->started)
             continue;
-        bool mapped = ring_parts(ring, memory, &ring->command.parts);
+        bool mapped = ring_parts(ring, memory, &ring->command.setup.parts);
         if (!mapped)
             log_write(rings->params.log, LOG_WARN, "queue %u stops: its ring is no longer mapped",
                       i);
@@ -261,7 +261,7 @@ int vhost_rings_set_addr(struct vhost_rings *rings, const struct vhost_vring_add
     ring->addr_set = true;
     if (!ring->started)
         return 0;
-    if (!ring_parts(ring, rings->memory, &ring->command.parts))
+    if (!ring_parts(ring, rings->memory, &ring->command.setup.parts))
         return not_mapped(addr->index, error);
     return run(rings, addr->index, VHOST_COMMAND_MEMORY);
 }

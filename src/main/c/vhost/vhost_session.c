@@ -5,7 +5,8 @@
  *   REPLIED       done, and it answered itself
  *   REFUSED       valid but not possible: acknowledged with 1 and logged, the connection goes on
  *   -errno        a violation: acknowledged with 1, then the connection ends
- * What concerns rings is done by vhost_rings: when a message is acknowledged its effect is complete.
+ * What concerns rings is done by vhost_rings: when a message is acknowledged its effect is
+ * complete.
  */
 #include "vhost_session.h"
 
