@@ -3,10 +3,9 @@
  * The engine on io_uring: everything its thread waits for is in one ring, and a batch costs one
  * io_uring_enter.
  *
- * Where the kernel can (6.1), the ring is set up so that completions are worked off on this thread
- * and only when it asks (SINGLE_ISSUER, DEFER_TASKRUN); the TASKRUN flag then says, without a
- * system call, that asking pays. liburing's peek looks at that flag, and at the one for an
- * overflown completion queue, and enters the kernel only for them.
+ * Completions are as a rule worked off on this thread, and only when it asks (uring_ring.c). The
+ * TASKRUN flag says, without a system call, that asking pays: liburing's peek looks at that flag,
+ * and at the one for an overflown completion queue, and enters the kernel only for them.
  *
  * An op is in one of three places: a submission queue entry (written at prep, or in the kernel),
  * the list of waiting ops (no entry was free, or a short transfer goes on), the list of done ones.
@@ -35,6 +34,7 @@
 #include "io/io_engine_ops.h"
 #include "io/op_list.h"
 #include "io/op_progress.h"
+#include "io/uring_ring.h"
 
 enum { TAG_OP = 0, TAG_WATCH = 1, TAG_UNWATCH = 2, TAG_MASK = 7, TAG_BITS = 3 };
 
@@ -46,10 +46,6 @@ enum { COLLECT_BATCH = 32, COLLECT_BATCHES_MAX = 2 * IO_DEPTH_MAX / COLLECT_BATC
 /* Pause before the kernel is asked again after it was short of something. */
 enum { SHORTAGE_PAUSE_NS = 1000000 };
 
-/* EXT_ARG: waiting with a timeout needs no entry. RSRC_TAGS: came with multishot poll, in 5.13. */
-static const unsigned features_needed =
-    IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_RSRC_TAGS;
-
 struct uring_watch {
     int fd;
     bool wanted; /* between watch and unwatch */
@@ -58,12 +54,10 @@ struct uring_watch {
 
 struct uring_engine {
     struct io_engine base;
-    struct io_uring ring;
+    struct uring_ring uring;
     struct log *log;
     uint32_t depth;
     uint32_t fd_count;
-    bool files_registered;
-    bool buffers_registered;
     bool shortage_logged;
     int broken; /* 0, or the -errno that made the ring unusable */
     struct op_list waiting;
@@ -89,7 +83,7 @@ static void write_transfer(const struct uring_engine *engine, struct io_uring_sq
     if (op->iov_count > 1) {
         (read ? io_uring_prep_readv : io_uring_prep_writev)(sqe, op->file, op->iov, op->iov_count,
                                                             position);
-    } else if (op->buffer_index >= 0 && engine->buffers_registered) {
+    } else if (op->buffer_index >= 0 && engine->uring.buffers_registered) {
         void *bytes = op->iov->iov_base;
         unsigned byte_len = (unsigned)op->iov->iov_len;
         if (read) {
@@ -138,13 +132,13 @@ static bool anything_waits(const struct uring_engine *engine)
 /* Writes entries for what waits for one, as far as there is room. */
 static void write_waiting(struct uring_engine *engine)
 {
-    while (engine->to_arm != 0 && io_uring_sq_space_left(&engine->ring) > 0) {
+    while (engine->to_arm != 0 && io_uring_sq_space_left(&engine->uring.ring) > 0) {
         uint32_t slot = (uint32_t)__builtin_ctz(engine->to_arm);
-        write_watch(engine, io_uring_get_sqe(&engine->ring), slot);
+        write_watch(engine, io_uring_get_sqe(&engine->uring.ring), slot);
     }
-    while (!op_list_empty(&engine->waiting) && io_uring_sq_space_left(&engine->ring) > 0) {
+    while (!op_list_empty(&engine->waiting) && io_uring_sq_space_left(&engine->uring.ring) > 0) {
         struct io_op *op = op_list_take(&engine->waiting);
-        write_op(engine, io_uring_get_sqe(&engine->ring), op);
+        write_op(engine, io_uring_get_sqe(&engine->uring.ring), op);
     }
 }
 
@@ -204,11 +198,11 @@ static void collect(struct uring_engine *engine)
 {
     for (int i = 0; i < COLLECT_BATCHES_MAX; i++) {
         struct io_uring_cqe *cqes[COLLECT_BATCH];
-        unsigned count = io_uring_peek_batch_cqe(&engine->ring, cqes, COLLECT_BATCH);
+        unsigned count = io_uring_peek_batch_cqe(&engine->uring.ring, cqes, COLLECT_BATCH);
         for (unsigned j = 0; j < count; j++) {
             collect_cqe(engine, cqes[j]);
         }
-        io_uring_cq_advance(&engine->ring, count);
+        io_uring_cq_advance(&engine->uring.ring, count);
         if (count < COLLECT_BATCH) {
             return;
         }
@@ -226,12 +220,12 @@ static bool has_news(const struct uring_engine *engine)
 /* Ends every op that the kernel has not taken; the others still come as completions. */
 static void break_engine(struct uring_engine *engine, int ret)
 {
-    struct io_uring_sq *sq = &engine->ring.sq;
+    struct io_uring_sq *sq = &engine->uring.ring.sq;
     unsigned tail = sq->sqe_tail;
     log_write(engine->log, LOG_ERROR, "io_uring became unusable: %s", strerror(-ret));
     engine->broken = ret;
     engine->to_arm = 0;
-    for (unsigned i = tail - io_uring_sq_ready(&engine->ring); i != tail; i++) {
+    for (unsigned i = tail - io_uring_sq_ready(&engine->uring.ring); i != tail; i++) {
         uint64_t data = sq->sqes[i & *sq->kring_mask].user_data;
         if ((data & TAG_MASK) == TAG_OP) {
             end_op(engine, (struct io_op *)(uintptr_t)data, ret);
@@ -248,7 +242,7 @@ static void pause_for_completion(struct uring_engine *engine)
 {
     struct __kernel_timespec pause = {.tv_nsec = SHORTAGE_PAUSE_NS};
     struct io_uring_cqe *cqe;
-    io_uring_wait_cqe_timeout(&engine->ring, &cqe, &pause);
+    io_uring_wait_cqe_timeout(&engine->uring.ring, &cqe, &pause);
     collect(engine);
 }
 
@@ -279,10 +273,10 @@ static int submit_all(struct uring_engine *engine)
 {
     while (engine->broken == 0) {
         write_waiting(engine);
-        if (io_uring_sq_ready(&engine->ring) == 0) {
+        if (io_uring_sq_ready(&engine->uring.ring) == 0) {
             return 0;
         }
-        int ret = io_uring_submit(&engine->ring);
+        int ret = io_uring_submit(&engine->uring.ring);
         if (ret <= 0) {
             handle_refusal(engine, ret == 0 ? -EAGAIN : ret);
         }
@@ -313,7 +307,7 @@ static void uring_prep(struct io_engine *base, struct io_op *op)
     }
     struct io_uring_sqe *sqe = NULL;
     if (op_list_empty(&engine->waiting)) {
-        sqe = io_uring_get_sqe(&engine->ring);
+        sqe = io_uring_get_sqe(&engine->uring.ring);
     }
     if (sqe != NULL) {
         write_op(engine, sqe, op);
@@ -340,7 +334,7 @@ static void submit_and_sleep(struct uring_engine *engine, uint64_t left_ns)
     struct __kernel_timespec left = {.tv_sec = (long long)(left_ns / 1000000000u),
                                      .tv_nsec = (long long)(left_ns % 1000000000u)};
     struct io_uring_cqe *cqe;
-    int ret = io_uring_submit_and_wait_timeout(&engine->ring, &cqe, 1,
+    int ret = io_uring_submit_and_wait_timeout(&engine->uring.ring, &cqe, 1,
                                                left_ns == UINT64_MAX ? NULL : &left, NULL);
     if (ret < 0 && ret != -ETIME) {
         handle_refusal(engine, ret);
@@ -353,7 +347,7 @@ static int uring_wait(struct io_engine *base, uint64_t timeout_ns)
     struct uring_engine *engine = from_base(base);
     uint64_t deadline = deadline_after(timeout_ns);
     uint64_t left_ns = timeout_ns;
-    if (io_uring_cq_ready(&engine->ring) > 0) {
+    if (io_uring_cq_ready(&engine->uring.ring) > 0) {
         collect(engine);
     }
     while (!has_news(engine)) {
@@ -403,7 +397,7 @@ static void uring_unwatch(struct io_engine *base, uint32_t slot)
     engine->to_arm &= ~(1u << slot);
     engine->fired &= ~(1u << slot);
     while (watch->armed && submit_all(engine) == 0) {
-        struct io_uring_sqe *sqe = io_uring_get_sqe(&engine->ring);
+        struct io_uring_sqe *sqe = io_uring_get_sqe(&engine->uring.ring);
         io_uring_prep_poll_remove(sqe, slot_data(slot, TAG_WATCH));
         io_uring_sqe_set_data64(sqe, slot_data(slot, TAG_UNWATCH));
         submit_all(engine);
@@ -423,18 +417,10 @@ static uint32_t uring_fired(struct io_engine *base)
     return fired;
 }
 
-/* The kernel ends a ring some time after its last user let go. What the ring refers to is therefore
- * taken out of it by hand: the lock on a disk must not outlive us for longer than it has to. */
 static void uring_destroy(struct io_engine *base)
 {
     struct uring_engine *engine = from_base(base);
-    if (engine->buffers_registered) {
-        io_uring_unregister_buffers(&engine->ring);
-    }
-    if (engine->files_registered) {
-        io_uring_unregister_files(&engine->ring);
-    }
-    io_uring_queue_exit(&engine->ring);
+    uring_ring_deinit(&engine->uring);
     free(engine);
 }
 
@@ -449,115 +435,22 @@ static const struct io_engine_ops uring_engine_ops = {
     .fired = uring_fired,
 };
 
-/* --- creation ----------------------------------------------------------------------------------
- */
-
-/* Best first; each is refused with EINVAL by a kernel that does not know a flag of it. */
-static const unsigned setup_flags[] = {
-    IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-        IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
-    IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
-    0,
-};
-
-static int set_up_ring(struct uring_engine *engine, struct io_uring_params *ring_params)
-{
-    int ret = -EINVAL;
-    for (size_t i = 0; ret == -EINVAL && i < sizeof(setup_flags) / sizeof(*setup_flags); i++) {
-        *ring_params = (struct io_uring_params){
-            .flags = setup_flags[i] | IORING_SETUP_CQSIZE,
-            /* Room for every op and for some news of every watch. */
-            .cq_entries = 2 * engine->depth + 16 * IO_WATCH_MAX,
-        };
-        ret = io_uring_queue_init_params(engine->depth, &engine->ring, ring_params);
-    }
-    return ret;
-}
-
-static const char *why_refused(int ret)
-{
-    switch (ret) {
-    case -ENOSYS:
-        return "this kernel has none";
-    case -EPERM:
-    case -EACCES:
-        return "the host forbids it (sysctl kernel.io_uring_disabled, a seccomp filter or a "
-               "security module)";
-    case -ENOMEM:
-        return "not enough memory, or not enough that may be locked (RLIMIT_MEMLOCK)";
-    default:
-        return strerror(-ret);
-    }
-}
-
-static int refuse(int ret, const char *why, struct error *error)
-{
-    return error_set(error, ret, "cannot use io_uring: %s; io_engine: sync does without", why);
-}
-
-static int register_buffers(struct uring_engine *engine, const struct io_engine_params *params)
-{
-    if (params->buffer_count == 0) {
-        return 0;
-    }
-    int ret = io_uring_register_buffers(&engine->ring, params->buffers, params->buffer_count);
-    if (ret == -ENOMEM || ret == -EPERM) {
-        log_write(engine->log, LOG_WARN,
-                  "cannot register buffers with io_uring (%s): continuing without; more lockable "
-                  "memory (RLIMIT_MEMLOCK) makes it faster",
-                  strerror(-ret));
-        return 0;
-    }
-    engine->buffers_registered = ret == 0;
-    return ret;
-}
-
-static int register_all(struct uring_engine *engine, const struct io_engine_params *params)
-{
-    int ret = io_uring_register_files(&engine->ring, params->fds, params->fd_count);
-    if (ret != 0) {
-        return ret;
-    }
-    engine->files_registered = true;
-    ret = register_buffers(engine, params);
-    if (ret != 0) {
-        return ret;
-    }
-    if ((engine->ring.flags & IORING_SETUP_R_DISABLED) != 0) {
-        ret = io_uring_enable_rings(&engine->ring);
-    }
-    if (ret == 0) {
-        io_uring_register_ring_fd(&engine->ring); /* saves a reference per enter; not needed */
-    }
-    return ret;
-}
-
 int uring_engine_create(const struct io_engine_params *params, struct io_engine **out,
                         struct error *error)
 {
-    struct io_uring_params ring_params;
     struct uring_engine *engine = calloc(1, sizeof(*engine));
     if (engine == NULL) {
         return error_set_errno(error, -ENOMEM, "cannot create the io_uring engine");
+    }
+    int ret = uring_ring_init(&engine->uring, params, error);
+    if (ret != 0) {
+        free(engine);
+        return ret;
     }
     engine->base.ops = &uring_engine_ops;
     engine->log = params->log;
     engine->depth = params->depth;
     engine->fd_count = params->fd_count;
-    int ret = set_up_ring(engine, &ring_params);
-    if (ret != 0) {
-        free(engine);
-        return refuse(ret, why_refused(ret), error);
-    }
-    if ((ring_params.features & features_needed) != features_needed) {
-        uring_destroy(&engine->base);
-        return refuse(-ENOSYS, "this kernel's is too old (5.13 or later is needed)", error);
-    }
-    ret = register_all(engine, params);
-    if (ret != 0) {
-        uring_destroy(&engine->base);
-        return refuse(ret, why_refused(ret), error);
-    }
     *out = &engine->base;
     return 0;
 }

@@ -32,6 +32,7 @@ static struct {
     int setups;
     unsigned setup_flags;
     unsigned features_missing;
+    unsigned entries; /* so many instead of what was asked for */
     int files_result;
     int buffers_result;
     int enable_result;
@@ -89,7 +90,8 @@ int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
     if (fault.setups <= fault.setup_refusals) {
         return -EINVAL;
     }
-    int ret = __real_io_uring_queue_init_params(entries, ring, params);
+    int ret = __real_io_uring_queue_init_params(fault.entries != 0 ? fault.entries : entries, ring,
+                                                params);
     params->features &= ~fault.features_missing;
     return ret;
 }
@@ -462,6 +464,66 @@ static void gives_all_ops_back_when_the_ring_is_unusable(void **state)
     assert_int_equal(1, warnings(f));
 }
 
+static void a_short_transfer_does_not_go_on_in_an_unusable_ring(void **state)
+{
+    struct fixture *f = *state;
+    char bytes[1024] = {0};
+    struct iovec iov = {bytes, sizeof(bytes)};
+    struct io_op op = {.opcode = IO_WRITEV,
+                       .buffer_index = -1,
+                       .iov = &iov,
+                       .iov_count = 1,
+                       .byte_len = sizeof(bytes)};
+    struct io_op late = {.opcode = IO_FDATASYNC, .buffer_index = -1};
+    struct io_op *done[2];
+    create(f);
+    fault.transfers_short = true;
+    io_engine_prep(f->engine, &op);
+    assert_int_equal(0, io_engine_submit(f->engine));
+    fault.submit_result = -EBADF;
+    fault.submit_failures = 1;
+    io_engine_prep(f->engine, &late);
+    assert_int_equal(-EBADF, io_engine_submit(f->engine));
+    uint32_t count = 0;
+    while (count < 2) {
+        count += io_engine_reap(f->engine, done + count, 2 - count);
+    }
+    assert_int_equal(-EBADF, op.result);
+    assert_int_equal(-EBADF, late.result);
+}
+
+static void takes_more_ops_than_the_submission_queue(void **state)
+{
+    struct fixture *f = *state;
+    struct io_op ops[DEPTH];
+    struct io_op *done[DEPTH];
+    fault.entries = 1;
+    create(f);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < DEPTH; i++) {
+            ops[i] = (struct io_op){.opcode = IO_FDATASYNC, .buffer_index = -1};
+            io_engine_prep(f->engine, &ops[i]);
+        }
+        if (round == 0) {
+            assert_int_equal(0, io_engine_submit(f->engine));
+        } /* else the sleep submits them */
+        uint32_t count = 0;
+        while (count < DEPTH) {
+            assert_int_equal(0, io_engine_wait(f->engine, UINT64_MAX));
+            count += io_engine_reap(f->engine, done, DEPTH);
+        }
+        assert_int_equal(0, io_engine_in_flight(f->engine));
+    }
+    for (int i = 0; i < DEPTH; i++) { /* what waits for an entry ends with the ring as well */
+        io_engine_prep(f->engine, &ops[i]);
+    }
+    fault.submit_result = -EBADF;
+    fault.submit_failures = 1;
+    assert_int_equal(-EBADF, io_engine_submit(f->engine));
+    assert_int_equal(DEPTH, io_engine_reap(f->engine, done, DEPTH));
+    assert_int_equal(-EBADF, ops[DEPTH - 1].result);
+}
+
 static void a_ring_that_breaks_in_a_sleep_or_a_watch_says_so(void **state)
 {
     struct fixture *f = *state;
@@ -615,6 +677,8 @@ int main(void)
         WITH_FAULTS(waits_for_a_kernel_that_is_short_of_something),
         WITH_FAULTS(hands_out_what_completed_while_submits_are_refused),
         WITH_FAULTS(gives_all_ops_back_when_the_ring_is_unusable),
+        WITH_FAULTS(a_short_transfer_does_not_go_on_in_an_unusable_ring),
+        WITH_FAULTS(takes_more_ops_than_the_submission_queue),
         WITH_FAULTS(a_ring_that_breaks_in_a_sleep_or_a_watch_says_so),
         WITH_FAULTS(continues_short_transfers),
         WITH_FAULTS(tells_errors_from_interruptions),
