@@ -37,7 +37,10 @@ record Schema(String title, boolean secret, List<Key> keys) {
         .orElseThrow();
   }
 
-  /** Levenshtein's distance: insertions, deletions and substitutions of one character. */
+  /**
+   * Levenshtein's distance with weights: what is typed is more often too short than too long, so
+   * adding a character counts 1, and removing or replacing one counts 2.
+   */
   private static int distance(String from, String to) {
     int[] row = new int[to.length() + 1];
     for (int j = 0; j < row.length; j++) {
@@ -45,11 +48,11 @@ record Schema(String title, boolean secret, List<Key> keys) {
     }
     for (int i = 1; i <= from.length(); i++) {
       int diagonal = row[0];
-      row[0] = i;
+      row[0] = 2 * i;
       for (int j = 1; j < row.length; j++) {
-        int substitution = diagonal + (from.charAt(i - 1) == to.charAt(j - 1) ? 0 : 1);
+        int replaced = diagonal + (from.charAt(i - 1) == to.charAt(j - 1) ? 0 : 2);
         diagonal = row[j];
-        row[j] = Math.min(substitution, 1 + Math.min(row[j], row[j - 1]));
+        row[j] = Math.min(replaced, Math.min(row[j] + 2, row[j - 1] + 1));
       }
     }
     return row[to.length()];
