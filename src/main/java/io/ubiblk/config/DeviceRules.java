@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 package io.ubiblk.config;
 
+import java.util.List;
 import java.util.Optional;
 
 /** What the keys of a configuration demand of each other; looked at once the secrets are open. */
@@ -42,11 +43,9 @@ final class DeviceRules {
   /** An archive's prefix never leaves the place it names; told for target files only. */
   static void checkPrefix(ConfigFile file, ArchiveTargetConfig target) throws ConfigException {
     if (target instanceof ArchiveTargetConfig.S3 s3 && s3.prefix().isPresent()) {
-      String prefix = s3.prefix().get();
-      for (String component : prefix.split("/", -1)) {
-        if (component.equals("..") || (component.equals(".") && prefix.startsWith("."))) {
-          throw file.error(Keys.PREFIX.name(), "must have no . or .. component");
-        }
+      List<String> components = List.of(s3.prefix().get().split("/", -1));
+      if (components.contains("..") || components.get(0).equals(".")) {
+        throw file.error(Keys.PREFIX.name(), "must have no component .. and no . at its beginning");
       }
     }
   }

@@ -125,7 +125,7 @@ final class Fields {
       file.outOfRange(join(name), "must be " + key.rangeText() + ", is " + shown(node));
       return key.defaultValue();
     }
-    return value.longValue();
+    return Whole.asLong(value);
   }
 
   <E extends Enum<E> & Worded> E choice(Choice<E> key) throws ConfigException {

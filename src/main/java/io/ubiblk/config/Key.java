@@ -97,7 +97,12 @@ sealed interface Key {
     }
 
     boolean allows(BigInteger value) {
-      return value.bitLength() < Long.SIZE && allowed.test(value.longValue());
+      return allowed.test(asLong(value));
+    }
+
+    /** The value, or the largest long, which no range reaches. */
+    static long asLong(BigInteger value) {
+      return value.min(BigInteger.valueOf(Long.MAX_VALUE)).longValue();
     }
 
     @Override

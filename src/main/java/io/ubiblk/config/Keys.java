@@ -125,7 +125,7 @@ final class Keys {
   static final Schema FILESYSTEM = Schema.of("Archive in a directory", TYPE, PATH, ARCHIVE_KEK);
 
   static final Text BUCKET = Text.required("bucket");
-  static final Text PREFIX = new Text("prefix", "absent", "no . or .. component", true);
+  static final Text PREFIX = new Text("prefix", "absent", "no component .., no leading .", true);
   static final Text ENDPOINT = Text.optional("endpoint");
   static final Text REGION = Text.optional("region");
   static final Text PROFILE = Text.optional("profile");
