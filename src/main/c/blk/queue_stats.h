@@ -9,7 +9,7 @@
  *
  * A latency of v ns falls into bucket v when v < 16; else, with e = floor(log2 v), into bucket (e -
  * 3) * 16 + the four bits below the leading one. A bucket is at most 1/16 of its value wide;
- * everything above 2^40 ns is in the last.
+ * everything from 2^41 ns on is in the last.
  */
 #ifndef UBIBLK_BLK_QUEUE_STATS_H
 #define UBIBLK_BLK_QUEUE_STATS_H
