@@ -17,23 +17,23 @@ public final class VhostBackend {
   private VhostBackend() {}
 
   /**
-   * Makes the process ready for secrets and signals. Comes before anything that holds a key is
-   * read.
+   * Makes the process ready for secrets. Comes before anything that holds a key is read. Signals
+   * still end the process at once, so that one that waits for its key can be stopped.
    */
   public static void prepare() throws IOException {
     NativeLibrary.load();
     ProcessHardening.disableDumps();
-    StopSignals.install();
   }
 
   /**
-   * Serves until SIGTERM, SIGINT or SIGHUP, then ends what is in flight and returns. A signal that
-   * came earlier counts. Keys are taken out of {@code config}.
+   * Serves until SIGTERM, SIGINT or SIGHUP, then ends what is in flight and returns. Keys are taken
+   * out of {@code config}.
    *
    * @throws IOException if the disk cannot be served, or not be synced at the end; nothing is left
    *     behind in either case
    */
   public static void run(DeviceConfig config) throws IOException {
+    StopSignals.install();
     ServiceManager manager = ServiceManager.fromEnvironment();
     try (BackendAssembly assembly = BackendAssembly.start(config)) {
       manager.ready();

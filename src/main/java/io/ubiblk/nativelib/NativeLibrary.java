@@ -43,8 +43,9 @@ public final class NativeLibrary {
         NativeLoader.loadLibrary("ubiblk");
       }
       checkVersion(version());
-    } catch (IOException | UnsatisfiedLinkError e) {
-      throw new IOException(explain(file, e), e);
+    } catch (IOException | LinkageError e) {
+      // The loader unpacks while its class is initialized; what went wrong is the cause then.
+      throw new IOException(explain(file, e.getCause() == null ? e : e.getCause()), e);
     }
     QueueStatsLayout.check();
   }

@@ -15,11 +15,6 @@ public final class StopSignals {
     catchSignals();
   }
 
-  /** Whether one has arrived. */
-  public static boolean arrived() {
-    return last() != 0;
-  }
-
   /** Waits for one and returns its name. */
   public static String await() throws IOException {
     waitForSignal();
