@@ -20,6 +20,8 @@ class RulesTest {
         .extracting(Finding::toString)
         .containsExactly(JAVA + ":2: 101 columns, at most 100");
     assertThat(TextRules.lineLength(new SourceFile("README.md", text))).isEmpty();
+    String literal = "    \"" + "x".repeat(100) + "\",\n";
+    assertThat(TextRules.lineLength(new SourceFile(JAVA, literal))).isEmpty();
   }
 
   @Test

@@ -8,6 +8,10 @@ import java.util.regex.Pattern;
 /** Rules about any text: length, white space, licence line, left-over notes. */
 public final class TextRules {
   private static final int COLUMNS = 100;
+
+  /** A line with less code than this is a literal, which the formatter does not break either. */
+  private static final int MOSTLY_LITERAL = 30;
+
   private static final Pattern LONG_BY_NATURE = Pattern.compile("^(import |package )|https?://");
   private static final Pattern TRAILING_SPACE = Pattern.compile("[ \t]+$");
   private static final Pattern TAB = Pattern.compile("\t");
@@ -28,8 +32,12 @@ public final class TextRules {
       return findings;
     }
     List<String> lines = file.lines();
+    List<String> code = file.codeLines();
     for (int i = 0; i < lines.size(); i++) {
       String line = lines.get(i);
+      if (code.get(i).replace(" ", "").length() < MOSTLY_LITERAL) {
+        continue;
+      }
       int columns = line.codePointCount(0, line.length());
       if (columns > COLUMNS && !LONG_BY_NATURE.matcher(line).find()) {
         findings.add(file.finding(i + 1, columns + " columns, at most " + COLUMNS));
