@@ -16,7 +16,7 @@ backend_configure()
 path: $disk_file
 socket: $socket
 num_queues: $variant_queues
-queue_size: 64
+queue_size: 128
 seg_count_max: 16
 device_id: $variant_serial
 io_engine: $variant_engine

@@ -78,7 +78,7 @@ variant_set()
     variant_engine=${words[2]}
     variant_keys=${words[3]}
     variant_layout=${words[4]}
-    variant_serial=guest-$variant_name
+    variant_serial=${variant_name:0:20}
     variant_bytes=$((128 * 1024 * 1024))
     variant_memory=512M
     variant_cache=write_back
