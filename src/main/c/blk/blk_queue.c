@@ -219,12 +219,17 @@ int blk_queue_submit(struct blk_queue *queue)
     return io_engine_submit(queue->engine);
 }
 
+static bool implies_fsync(const struct blk_request *request)
+{
+    return request->op == QUEUE_OP_FLUSH || request->durable;
+}
+
 /* A failed fsync, or a failed write that implied one, may have lost data of other writes: see
  * blk_device.c. An address that the guest's side unmapped (EFAULT) fails before anything is
  * written. */
 static void note_failure(struct blk_queue *queue, const struct blk_request *request, int result)
 {
-    if (request->op == QUEUE_OP_FLUSH || (request->durable && result != -EFAULT))
+    if (implies_fsync(request) && result != -EFAULT)
         blk_device_fsync_failed(queue->device, -result);
 }
 
@@ -234,6 +239,9 @@ static void piece_ended(struct blk_queue *queue, struct io_op *op)
     struct blk_request *request = blk_transfer_end(&queue->transfer, op, &result);
     if (result < 0)
         note_failure(queue, request, result);
+    /* The kernel tells of lost data once, so what ended well after that was told proves nothing. */
+    else if (implies_fsync(request) && request->result == 0)
+        request->result = -blk_device_sticky_errno(queue->device);
     /* A waiting request ends when it leaves its list, which needs no removal from its middle. */
     if (request->pieces == 0 && request->state == BLK_REQUEST_IN_FLIGHT)
         request_done(queue, request);

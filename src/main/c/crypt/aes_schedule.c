@@ -5,6 +5,10 @@
  */
 #include "aes_schedule.h"
 
+#include <errno.h>
+#include <stddef.h>
+
+#include "base/error.h"
 #include "mem/secret.h"
 
 #if defined(__x86_64__)
@@ -64,6 +68,20 @@ void aes_schedule_expand(const uint8_t *key, struct aes_schedule *encrypt,
     if (decrypt)
         invert((const __m128i *)encrypt->round, (__m128i *)decrypt->round);
     secret_clear_traces();
+}
+
+int xts_schedules_create(const char *cpu_lacks, const uint8_t *data_key, const uint8_t *tweak_key,
+                         struct log *log, void **out, struct error *error)
+{
+    if (cpu_lacks)
+        return error_set(error, -ENOTSUP, "the CPU lacks %s", cpu_lacks);
+    struct xts_schedules *schedules = secret_alloc(sizeof(*schedules), log);
+    if (!schedules)
+        return error_set(error, -ENOMEM, "no memory for the key schedules");
+    aes_schedule_expand(data_key, &schedules->encrypt, &schedules->decrypt);
+    aes_schedule_expand(tweak_key, &schedules->tweak, NULL);
+    *out = schedules;
+    return 0;
 }
 
 #endif

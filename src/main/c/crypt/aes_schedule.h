@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
-/* AES-256 key schedules (FIPS 197) for our engines, made with AES-NI. */
+/* AES-256 key schedules (FIPS 197) for our XTS engines, made with AES-NI. x86-64 only. */
 #ifndef UBIBLK_CRYPT_AES_SCHEDULE_H
 #define UBIBLK_CRYPT_AES_SCHEDULE_H
 
@@ -19,5 +19,23 @@ struct aes_schedule {
  */
 void aes_schedule_expand(const uint8_t *key, struct aes_schedule *encrypt,
                          struct aes_schedule *decrypt);
+
+/* The state of an engine of ours: one key pair. */
+struct xts_schedules {
+    struct aes_schedule encrypt;
+    struct aes_schedule decrypt;
+    struct aes_schedule tweak; /* for encryption, in both directions */
+};
+
+struct error;
+struct log;
+
+/*
+ * Expands both keys (borrowed) into secret memory, unless the CPU lacks something, which is then
+ * named (NULL: it does not). Returns 0 and an owned *out for secret_free, -ENOTSUP or -ENOMEM with
+ * a sentence. Any thread.
+ */
+int xts_schedules_create(const char *cpu_lacks, const uint8_t *data_key, const uint8_t *tweak_key,
+                         struct log *log, void **out, struct error *error);
 
 #endif

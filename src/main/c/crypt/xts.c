@@ -36,10 +36,9 @@ struct xts {
 
 static const struct xts_engine *const built_in_engines[] = {
 #if defined(__x86_64__)
-    &xts_aesni_engine,
+    &xts_vaes512_engine, &xts_vaes256_engine, &xts_aesni_engine,
 #endif
-    &xts_isal_engine,
-    &xts_openssl_engine,
+    &xts_isal_engine,    &xts_openssl_engine,
 };
 
 /* Compares with the first other engine that works, starting behind the engine itself. *peer_name

@@ -15,10 +15,8 @@
  * Loads and stores are unaligned; each byte is loaded once and stored once. Input is prefetched
  * about 2 KiB ahead, also past the end, where a prefetch has no effect.
  */
-#include <errno.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "base/sector.h"
 #include "crypt/aes_schedule.h"
 #include "crypt/cpu.h"
@@ -47,12 +45,6 @@ enum {
 };
 
 _Static_assert(GROUP_SECTORS *SECTOR_BATCHES > AES_ROUNDS, "a group hides the next one's tweaks");
-
-struct aesni_state {
-    struct aes_schedule encrypt;
-    struct aes_schedule decrypt;
-    struct aes_schedule tweak;
-};
 
 /* x^128 = x^7 + x^2 + x + 1 */
 INLINE __m128i reduction(void)
@@ -186,35 +178,21 @@ INLINE void crypt_sectors(const struct aes_schedule *schedule, const struct aes_
 static TARGET void aesni_encrypt(void *opaque, uint64_t sector, const uint8_t *source,
                                  uint8_t *destination, size_t sector_count)
 {
-    const struct aesni_state *state = opaque;
+    const struct xts_schedules *state = opaque;
     crypt_sectors(&state->encrypt, &state->tweak, false, sector, source, destination, sector_count);
 }
 
 static TARGET void aesni_decrypt(void *opaque, uint64_t sector, const uint8_t *source,
                                  uint8_t *destination, size_t sector_count)
 {
-    const struct aesni_state *state = opaque;
+    const struct xts_schedules *state = opaque;
     crypt_sectors(&state->decrypt, &state->tweak, true, sector, source, destination, sector_count);
 }
 
 static int aesni_create(const uint8_t *data_key, const uint8_t *tweak_key, struct log *log,
                         void **out, struct error *error)
 {
-    const char *missing = cpu_lacks_for_aesni();
-    if (missing)
-        return error_set(error, -ENOTSUP, "the CPU lacks %s", missing);
-    struct aesni_state *state = secret_alloc(sizeof(*state), log);
-    if (!state)
-        return error_set(error, -ENOMEM, "no memory for the key schedules");
-    aes_schedule_expand(data_key, &state->encrypt, &state->decrypt);
-    aes_schedule_expand(tweak_key, &state->tweak, NULL);
-    *out = state;
-    return 0;
-}
-
-static void aesni_destroy(void *state)
-{
-    secret_free(state);
+    return xts_schedules_create(cpu_lacks_for_aesni(), data_key, tweak_key, log, out, error);
 }
 
 const struct xts_engine xts_aesni_engine = {
@@ -222,7 +200,7 @@ const struct xts_engine xts_aesni_engine = {
     .kind = XTS_ENGINE_AESNI,
     .single_pass = true,
     .create = aesni_create,
-    .destroy = aesni_destroy,
+    .destroy = secret_free,
     .encrypt = aesni_encrypt,
     .decrypt = aesni_decrypt,
 };

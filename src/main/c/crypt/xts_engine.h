@@ -55,6 +55,8 @@ struct xts_engine {
 };
 
 #if defined(__x86_64__)
+extern const struct xts_engine xts_vaes512_engine;
+extern const struct xts_engine xts_vaes256_engine;
 extern const struct xts_engine xts_aesni_engine;
 #endif
 extern const struct xts_engine xts_isal_engine;

@@ -23,12 +23,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "io/deadline.h"
 #include "io/io_engine_ops.h"
@@ -368,15 +370,26 @@ static int uring_wait(struct io_engine *base, uint64_t timeout_ns)
     return 0;
 }
 
+/* epoll refuses what nobody can wait for (files, /dev/null); io_uring would report such a file as
+ * readable without end. */
+static int check_waitable(int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    int probe;
+    if (fcntl(fd, F_GETFD) < 0 || (probe = epoll_create1(EPOLL_CLOEXEC)) < 0) {
+        return -errno;
+    }
+    int ret = epoll_ctl(probe, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+    close(probe);
+    return ret;
+}
+
 static int uring_watch(struct io_engine *base, uint32_t slot, int fd)
 {
     struct uring_engine *engine = from_base(base);
-    struct stat status;
-    if (fstat(fd, &status) != 0) {
-        return -errno;
-    }
-    if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) || S_ISBLK(status.st_mode)) {
-        return -EPERM;
+    int waitable = check_waitable(fd);
+    if (waitable != 0) {
+        return waitable;
     }
     engine->watches[slot] = (struct uring_watch){.fd = fd, .wanted = true};
     engine->to_arm |= 1u << slot;

@@ -6,6 +6,7 @@
 #include "vhost_rings.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -290,10 +291,21 @@ uint16_t vhost_rings_get_base(struct vhost_rings *rings, uint32_t index)
     return ring->base;
 }
 
+/* Queue threads write signals; an eventfd that is full or a pipe that nobody reads would hold one
+ * up for ever, and with it every later front end. */
+static void make_nonblocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0)
+        fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
 int vhost_rings_set_fd(struct vhost_rings *rings, uint32_t index, enum vhost_ring_fd which, int fd,
                        struct error *error)
 {
     struct vhost_ring *ring = &rings->ring[index];
+    if (fd >= 0 && which != VHOST_RING_KICK)
+        make_nonblocking(fd);
     int before = ring->fds[which];
     ring->fds[which] = fd;
     /* A started ring lets go of the old descriptor before it is closed. */

@@ -21,6 +21,9 @@
 
 enum { REPLIED = 1, REFUSED = 2 };
 
+/* A front end that sends without a pause cannot keep the session thread from its other events. */
+enum { MESSAGES_PER_TURN = 64 };
+
 /* Cloud Hypervisor asks for the configuration space where a PCI device has it. */
 enum { CONFIG_PCI_OFFSET = 0x100 };
 
@@ -380,7 +383,7 @@ static int handle_message(struct vhost_session *session, struct error *error)
 
 int vhost_session_handle(struct vhost_session *session, struct error *error)
 {
-    for (;;) {
+    for (uint32_t handled = 0; handled < MESSAGES_PER_TURN; handled++) {
         int result = vhost_receiver_read(&session->receiver, session->conn_fd, error);
         if (result <= 0)
             return result;
@@ -389,4 +392,5 @@ int vhost_session_handle(struct vhost_session *session, struct error *error)
         if (result < 0)
             return result;
     }
+    return 0;
 }

@@ -384,6 +384,9 @@ static void refuses_to_watch_what_cannot_be_waited_for(void **state)
     close(closed);
     assert_int_equal(-EPERM, io_engine_watch(f->engine, 0, f->fds[0]));
     assert_int_equal(-EBADF, io_engine_watch(f->engine, 0, closed));
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(-EPERM, io_engine_watch(f->engine, 0, null));
+    close(null);
     int fd = eventfd(1, EFD_CLOEXEC);
     assert_int_equal(0, io_engine_watch(f->engine, 0, fd));
     assert_int_equal(0, io_engine_wait(f->engine, LONG_NS));

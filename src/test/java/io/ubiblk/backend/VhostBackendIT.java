@@ -3,6 +3,8 @@ package io.ubiblk.backend;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.ubiblk.nativelib.NativeLibrary;
 import io.ubiblk.rpc.RpcClient;
 import java.io.IOException;
@@ -112,14 +114,90 @@ class VhostBackendIT {
 
   @Test
   void the_jar_serves_without_the_launcher_s_options() throws Exception {
-    try (BackendProcess process =
-        BackendProcess.start(
-            directory, BackendProcess.jar(List.of(), "vhost-backend", "--config", config()))) {
+    String[] keys = {
+      "encryption_key:",
+      "  - \"" + "AAAA".repeat(10) + "AAA=\"",
+      "  - \"" + "AQEB".repeat(10) + "AQE=\""
+    };
+    List<String> command =
+        BackendProcess.jar(List.of("-Xcheck:jni"), "vhost-backend", "--config", config(keys));
+    try (BackendProcess process = BackendProcess.start(directory, command)) {
       process.awaitSocket(socket);
+      assertThat(ask("stats")).contains("xts_engine_reason");
       process.signal("TERM");
       assertThat(process.exitStatus()).as(process.output()).isZero();
+      assertThat(process.output()).doesNotContain("in native method");
       assertNoSockets();
     }
+  }
+
+  @Test
+  void the_rpc_counts_what_a_front_end_does() throws Exception {
+    try (BackendProcess process = serve()) {
+      String client =
+          Path.of(System.getProperty("ubiblk.tools", "target/native/tools"))
+              .resolve("quickstart_client")
+              .toString();
+      Path output = directory.resolve("client.log");
+      int status =
+          new ProcessBuilder(client, socket.toString(), Long.toString(DISK_BYTES))
+              .redirectErrorStream(true)
+              .redirectOutput(output.toFile())
+              .start()
+              .waitFor();
+      assertThat(status).as(Files.readString(output)).isZero();
+      JsonNode stats = new ObjectMapper().readTree(ask("stats")).path("stats");
+      JsonNode queue = stats.path("queues").path(0);
+      assertThat(queue.path("bytes_written").asLong()).isEqualTo(DISK_BYTES);
+      assertThat(queue.path("bytes_read").asLong()).isGreaterThanOrEqualTo(DISK_BYTES);
+      assertThat(queue.path("flush_ops").asLong()).isPositive();
+      for (String operation : List.of("read", "write", "flush", "other")) {
+        assertThat(queue.path(operation + "_errors").asLong()).isZero();
+      }
+      for (String operation : List.of("read", "write", "flush")) {
+        JsonNode latency = queue.path("latency").path(operation);
+        assertThat(latency.path("p50_us").asDouble()).isPositive();
+        assertThat(
+                List.of("p50_us", "p99_us", "p999_us", "max_us").stream()
+                    .map(name -> latency.path(name).asDouble())
+                    .toList())
+            .isSorted();
+      }
+      assertThat(stats.path("disk_error").isNull()).isTrue();
+      assertThat(ask("queues")).isEqualTo("{\"queues\":[[]]}");
+      assertThat(process.isAlive()).isTrue();
+    }
+  }
+
+  @Test
+  void no_other_process_of_its_user_may_look_into_it() throws Exception {
+    // The kernel gives the files of such a process to root, whoever runs it; for root itself, the
+    // process needs another user.
+    List<String> command = BackendProcess.jar(List.of(), "vhost-backend", "--config", config());
+    if (Files.getAttribute(disk, "unix:uid").equals(0)) {
+      command = asNobody(command);
+    }
+    try (BackendProcess process = BackendProcess.start(directory, command)) {
+      process.awaitSocket(socket);
+      assertThat(Files.readString(process.proc("status"))).doesNotContainPattern("Uid:\\s+0\\s");
+      assertThat(Files.getAttribute(process.proc("mem"), "unix:uid")).isEqualTo(0);
+    }
+  }
+
+  private List<String> asNobody(List<String> command) throws IOException {
+    Path jar = directory.resolve("ubiblk.jar");
+    Files.copy(Path.of(System.getProperty("ubiblk.jar", "target/ubiblk.jar")), jar);
+    Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwxrwxrwx"));
+    for (Path file : List.of(disk, jar, Path.of(command.get(command.size() - 1)))) {
+      Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-rw-rw-"));
+    }
+    List<String> line =
+        new ArrayList<>(
+            List.of(
+                "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"));
+    line.addAll(command);
+    line.set(line.indexOf("-jar") + 1, jar.toString());
+    return line;
   }
 
   @Test
@@ -307,7 +385,11 @@ class VhostBackendIT {
           .contains("-D" + NativeLibrary.LOCATION_PROPERTY + "=FILE");
     }
     List<String> named = new ArrayList<>(options);
-    named.add("-D" + NativeLibrary.LOCATION_PROPERTY + "=target/classes/natives/linux_64");
+    named.add(
+        "-D"
+            + NativeLibrary.LOCATION_PROPERTY
+            + "="
+            + System.getProperty("ubiblk.natives", "target/classes/natives/linux_64"));
     try (BackendProcess process =
         BackendProcess.start(
             directory, BackendProcess.jar(named, "vhost-backend", "--config", config()))) {
