@@ -131,7 +131,8 @@ class KekFileTest {
   @Test
   void keys_are_opened_before_the_secrets_of_the_source() throws Exception {
     String source =
-        "copy_on_read: true\nmetadata_path: /m\nstripe_source: {source: archive, type: s3, bucket: b,"
+        "copy_on_read: true\nmetadata_path: /m\n"
+            + "stripe_source: {source: archive, type: s3, bucket: b,"
             + " credentials: {access_key_id: \"QQ==\", secret_access_key: \"QQ==\"},"
             + " archive_kek: {method: aes256-gcm, key: \"QQ==\", init_vector: \"QQ==\"}}\n";
     String keys = wrappedConfig();

@@ -82,8 +82,17 @@ class NothingLeaksTest {
                 + "    access_key_id: %1$s\n    secret_access_key: %1$s",
             "stripe_source:\n  source: archive\n  type: filesystem\n  path: p\n  archive_kek:\n"
                 + "    method: %s",
-            "stripe_source:\n  source: archive\n  type: filesystem\n  path: p\n  archive_kek:\n"
-                + "    method: aes256-gcm\n    key: %1$s\n    init_vector: %1$s\n    auth_data: %1$s");
+            """
+            stripe_source:
+              source: archive
+              type: filesystem
+              path: p
+              archive_kek:
+                method: aes256-gcm
+                key: %1$s
+                init_vector: %1$s
+                auth_data: %1$s
+            """);
     for (String place : places) {
       tell(() -> fixture.device("path: /d\n" + place.formatted(value) + "\n").close());
       tell(

@@ -160,28 +160,46 @@ class SourceConfigTest {
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
-      value = {
-        "{path: /i} | stripe_source.source: is required, but not there",
-        "{source: nbd} | stripe_source.source: must be one of raw, remote, archive, is nbd (line 4)",
-        "{source: ~} | stripe_source.source: must be one of raw, remote, archive, is ~ (line 4)",
-        "{source: raw} | stripe_source.path: is required, but not there",
-        "{source: raw, path: ''} | stripe_source.path: must not be empty",
-        "{source: remote} | stripe_source.address: is required, but not there",
-        "{source: archive} | stripe_source.type: is required, but not there",
-        "{source: archive, type: tape} | stripe_source.type: must be one of filesystem, s3, is tape (line 4)",
-        "{source: archive, type: filesystem} | stripe_source.path: is required, but not there",
-        "{source: archive, type: s3} | stripe_source.bucket: is required, but not there",
-        "{source: archive, type: s3, bucket: b, archive_kek: ~} | stripe_source.archive_kek: must be a mapping, is null (line 4)",
-        "{source: archive, type: s3, bucket: b, archive_kek: {}} | stripe_source.archive_kek.method: is required, but not there",
-        "{source: archive, type: s3, bucket: b, archive_kek: {method: x}} | stripe_source.archive_kek.method: must be one of none, aes256-gcm, is a string (line 4)",
-        "{source: archive, type: s3, bucket: b, connections: ~} | stripe_source.connections: must be an unsigned integer without quotes, is ~ (line 4)",
-        "{source: archive, type: s3, bucket: b, credentials: {access_key_id: 'QQ=='}} | stripe_source.credentials.secret_access_key: is required, but not there",
-        "{source: archive, type: s3, bucket: b, credentials: [a, b]} | stripe_source.credentials: must be a mapping, is a list (line 4)",
-        "[raw] | stripe_source: must be a mapping, is a list (line 4)",
-        "raw | stripe_source: must be a mapping, is a string (line 4)",
-      })
+      quoteCharacter = '`',
+      textBlock =
+          """
+          {path: /i} | source: is required, but not there
+          {source: nbd} | source: must be one of raw, remote, archive, is nbd (line 4)
+          {source: ~} | source: must be one of raw, remote, archive, is ~ (line 4)
+          {source: raw} | path: is required, but not there
+          {source: raw, path: ""} | path: must not be empty
+          {source: remote} | address: is required, but not there
+          {source: archive} | type: is required, but not there
+          {source: archive, type: tape} | type: must be one of filesystem, s3, is tape (line 4)
+          {source: archive, type: filesystem} | path: is required, but not there
+          {source: archive, type: s3} | bucket: is required, but not there
+          """)
   void what_a_source_lacks_is_named(String flow, String message) {
-    assertThat(refusal(flow.replace("''", "\"\""))).isEqualTo(message);
+    assertThat(refusal(flow)).isEqualTo("stripe_source." + message);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '`',
+      textBlock =
+          """
+          archive_kek: ~ | archive_kek: must be a mapping, is null (line 4)
+          archive_kek: {} | archive_kek.method: is required, but not there
+          archive_kek: {method: x} | archive_kek.method: must be one of none, aes256-gcm
+          connections: ~ | connections: must be an unsigned integer without quotes, is ~ (line 4)
+          credentials: {access_key_id: "QQ=="} | credentials.secret_access_key: is required
+          credentials: [a, b] | credentials: must be a mapping, is a list (line 4)
+          """)
+  void what_an_archive_in_s3_lacks_is_named(String key, String message) {
+    assertThat(refusal("{source: archive, type: s3, bucket: b, " + key + "}"))
+        .startsWith("stripe_source." + message);
+  }
+
+  @Test
+  void a_source_is_a_mapping() {
+    assertThat(refusal("[raw]")).isEqualTo("stripe_source: must be a mapping, is a list (line 4)");
+    assertThat(refusal("raw")).isEqualTo("stripe_source: must be a mapping, is a string (line 4)");
   }
 
   @Test
