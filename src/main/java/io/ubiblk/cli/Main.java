@@ -33,12 +33,14 @@ public final class Main implements Runnable {
 
   /** Runs the program that was named and ends the process with its exit code. */
   public static void main(String[] arguments) {
-    System.exit(run(Optional.ofNullable(System.getProperty(PROGRAM_PROPERTY)), arguments));
+    Optional<String> program = Optional.ofNullable(System.getProperty(PROGRAM_PROPERTY));
+    System.exit(run(program, new VhostBackendRunner(), arguments));
   }
 
-  private static int run(Optional<String> program, String[] arguments) {
+  /** Runs a command line and gives the exit code. */
+  static int run(Optional<String> program, BackendRunner vhostBackend, String... arguments) {
     try {
-      return commandLine(program, new VhostBackendRunner()).execute(arguments);
+      return commandLine(program, vhostBackend).execute(arguments);
     } catch (Throwable e) {
       return failed(e);
     }
