@@ -214,15 +214,9 @@ int blk_stress_script_verify(struct blk_stress *stress)
 
 /* --- whose sectors they are ------------------------------------------------------------------ */
 
-static bool claimed(const struct stress_request *request)
-{
-    return request->expectation == EXPECT_OK &&
-           (request->type == VIRTIO_BLK_T_IN || request->type == VIRTIO_BLK_T_OUT);
-}
-
 static void unclaim(struct blk_stress *stress, const struct stress_request *request)
 {
-    if (!claimed(request)) {
+    if (!request->claimed) {
         return;
     }
     if (request->type == VIRTIO_BLK_T_IN) {
@@ -246,7 +240,7 @@ static int forget_requests(struct blk_stress *stress)
         }
         request->busy = false;
         stress->lost++;
-        if (claimed(request) && request->type == VIRTIO_BLK_T_OUT) {
+        if (request->claimed && request->type == VIRTIO_BLK_T_OUT) {
             stamped_disk_lose_write(stress->disk, request->sector, request->sector_count,
                                     request->generation);
             error = script_add(stress, VIRTIO_BLK_T_IN, request->sector, request->sector_count);
@@ -352,9 +346,12 @@ static bool claim(struct blk_stress *stress, struct stress_request *request)
     if (request->type == VIRTIO_BLK_T_OUT) {
         request->generation =
             stamped_disk_begin_write(stress->disk, request->sector, request->sector_count);
-        return request->generation != 0;
+        request->claimed = request->generation != 0;
+    } else {
+        request->claimed =
+            stamped_disk_begin_read(stress->disk, request->sector, request->sector_count);
     }
-    return stamped_disk_begin_read(stress->disk, request->sector, request->sector_count);
+    return request->claimed;
 }
 
 static bool choose_transfer(struct blk_stress *stress, struct stress_request *request, bool large)
@@ -435,6 +432,7 @@ static bool choose(struct blk_stress *stress, struct stress_request *request, bo
     uint64_t dice = below(stress, 100);
 
     request->expectation = EXPECT_OK;
+    request->claimed = false;
     if (stress->script_next < stress->script_count) {
         return choose_scripted(stress, request);
     }
@@ -567,7 +565,8 @@ static int check_status(struct blk_stress *stress, const struct stress_request *
         [EXPECT_UNSUPP] = VIRTIO_BLK_S_UNSUPP,
     };
 
-    if (request->expectation == EXPECT_ANY && status <= VIRTIO_BLK_S_UNSUPP) {
+    if (request->expectation == EXPECT_ANY &&
+        (status <= VIRTIO_BLK_S_UNSUPP || status == STATUS_UNSET)) {
         return 0;
     }
     if (request->expectation == EXPECT_ANY || status != wanted[request->expectation]) {
@@ -579,11 +578,14 @@ static int check_status(struct blk_stress *stress, const struct stress_request *
     return 0;
 }
 
-/* "used_len is the bytes written": all of them on success, at least the status otherwise. */
+/* "used_len is the bytes written": all of them on success, at least the status otherwise, none when
+ * it could not be reached. */
 static int check_used_len(struct blk_stress *stress, const struct stress_request *request,
                           uint8_t status, uint32_t used_len)
 {
-    bool right = status == VIRTIO_BLK_S_OK ? used_len == request->writable_bytes : used_len >= 1;
+    bool right = status == VIRTIO_BLK_S_OK ? used_len == request->writable_bytes
+                 : status == STATUS_UNSET  ? used_len == 0
+                                           : used_len >= 1;
 
     return right ? 0
                  : fail(stress, -EPROTO, "type %u, status %u: used length %u, %u writable bytes",
@@ -628,7 +630,7 @@ static int check_readable(struct blk_stress *stress, const struct stress_request
 static int settle_claim(struct blk_stress *stress, const struct stress_request *request,
                         uint8_t status)
 {
-    if (!claimed(request)) {
+    if (!request->claimed) {
         return 0;
     }
     if (request->type == VIRTIO_BLK_T_IN) {
@@ -769,6 +771,41 @@ int blk_stress_drain(struct blk_stress *stress)
         error = turn(stress, &none);
     }
     return error;
+}
+
+void blk_stress_expect_anything(struct blk_stress *stress, uint32_t region)
+{
+    uint32_t count = stress->params.queue_count * stress->params.depth;
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct stress_request *request = &stress->requests[i];
+
+        if (request->busy && (request->shape.region_mask & (1u << region)) != 0) {
+            request->expectation = EXPECT_ANY;
+        }
+    }
+}
+
+int blk_stress_move_region(struct blk_stress *stress, uint32_t region, uint64_t gpa)
+{
+    struct guest_ram_region *moved = &stress->ram.regions[region];
+    uint32_t count = stress->params.queue_count * stress->params.depth;
+    int error = vhost_frontend_rem_mem_reg(&stress->frontend, moved);
+
+    if (error < 0) {
+        return fail(stress, error, "removing region %u: %s", region, strerror(-error));
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        stress->requests[i].arenas[region - 1].gpa += gpa - moved->gpa;
+    }
+    moved->uaddr += gpa - moved->gpa;
+    moved->gpa = gpa;
+    error = vhost_frontend_add_mem_reg(&stress->frontend, moved);
+    if (error < 0) {
+        return fail(stress, error, "adding region %u: %s", region, strerror(-error));
+    }
+    stress->usable_regions |= 1u << region;
+    return 0;
 }
 
 static bool region_in_use(const struct blk_stress *stress, uint32_t region)

@@ -57,6 +57,7 @@ struct stress_request {
     enum stress_expectation expectation;
     uint32_t readable_bytes, writable_bytes;
     bool busy;
+    bool claimed; /* its sectors are claimed for this transfer */
     bool audited; /* the device's own writes are checked byte by byte */
 };
 
@@ -117,6 +118,12 @@ int blk_stress_drain(struct blk_stress *stress);
 
 /* Waits until no request in flight lies in a region, which new ones may not use any more. */
 int blk_stress_drain_region(struct blk_stress *stress, uint32_t region);
+
+/* Requests in flight that lie in a region may end in any way from here on: it is about to go. */
+void blk_stress_expect_anything(struct blk_stress *stress, uint32_t region);
+
+/* Removes a region that nothing in flight lies in, and adds it at another address. */
+int blk_stress_move_region(struct blk_stress *stress, uint32_t region, uint64_t gpa);
 
 /* Stops a queue (ENABLE 0, GET_VRING_BASE), checks that used entries and base agree and that
  * nothing is pushed afterwards. Requests not popped stay on the available ring. */
