@@ -96,7 +96,6 @@ static __attribute__((noinline)) void clear_stack(void)
     explicit_bzero(stale, sizeof(stale));
 }
 
-/* The low halves: what scalar and 128-bit code uses. Wider engines clear the rest themselves. */
 static void clear_vector_registers(void)
 {
 #if defined(__x86_64__)

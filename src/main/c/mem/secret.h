@@ -26,9 +26,9 @@ void *secret_alloc(size_t byte_len, struct log *log);
 void secret_free(void *secret);
 
 /*
- * Overwrites the vector registers and the part of the stack that functions called just before have
- * used, so that what they left there of a key does not stay. Call it last in a function that
- * handled keys in local variables.
+ * Overwrites the low 128 bits of the first 16 vector registers (what our key expansion uses) and 4
+ * KiB of the stack that functions called just before have used, so that what they left there of a
+ * key does not stay. Call it last in a function that handled keys in local variables.
  */
 void secret_clear_traces(void);
 

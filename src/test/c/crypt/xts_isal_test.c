@@ -104,7 +104,7 @@ static void ends_the_process_when_the_library_fails_in_service(void **state)
     assert_string_equal(xts_engine_name(xts), "isa-l");
     setenv("ISALCRYPTO_STANDIN", "encrypt", 1);
     signal(SIGABRT, leave_abort);
-    bool returned = false;
+    volatile bool returned = false;
     if (sigsetjmp(before_abort, 1) == 0) {
         uint8_t sector[512] = {0};
         xts_encrypt(xts, 0, sector, sector, 1);
