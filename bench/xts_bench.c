@@ -84,7 +84,7 @@ int main(int argc, char **argv)
     uint8_t *source = malloc(COLD_BYTES);
     uint8_t *buffer = malloc(REQUEST_BYTES_MAX);
     if (!source || !buffer)
-        return 1;
+        abort();
     memset(source, 3, COLD_BYTES);
     memset(buffer, 4, REQUEST_BYTES_MAX);
     printf("GB/s     %13s %13s %13s %6s\n         %6s %6s %6s %6s %6s %6s\n", "512", "4096",

@@ -59,7 +59,8 @@ const char *xts_engine_reason(const struct xts *xts);
  * Encrypts or decrypts whole sectors, the first of which is number sector. source and destination
  * (borrowed) are the same or do not overlap, and have any alignment. Each source byte is read once;
  * where they differ, destination receives nothing but the result unless the engine is a library's.
- * Any thread, concurrently; no allocation, no lock, no system call.
+ * Any thread, concurrently; no allocation, no lock, no system call (but openssl yields the CPU
+ * while more threads are inside than there are CPUs).
  *
  * An engine of a library that reports a failure here ends the process: neither plain bytes nor
  * garbage may reach a disk.
