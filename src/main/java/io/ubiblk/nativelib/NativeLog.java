@@ -84,7 +84,8 @@ public final class NativeLog extends NativeHandle {
     while (length < bytes.length && bytes[length] != 0) {
       length++;
     }
-    return new String(bytes, 0, length, StandardCharsets.UTF_8);
+    // One record stays one line of the log, whatever a path in it holds.
+    return new String(bytes, 0, length, StandardCharsets.UTF_8).replaceAll("\\p{Cntrl}", "?");
   }
 
   private static int level(Logger logger) {

@@ -7,8 +7,11 @@ import java.util.Optional;
 /** What the RPC asks the served disk. Called on the RPC thread; answers at once. */
 public interface DiskReports {
 
-  /** Requests listed per queue at most, so that an answer stays small at any queue size. */
-  int ACTIVE_REQUESTS_MAX = 4096;
+  /**
+   * Requests listed per queue at most: the answers that all clients together may have outstanding
+   * fit into a small heap at any number and size of queues.
+   */
+  int ACTIVE_REQUESTS_MAX = 1024;
 
   /** Progress of copying; empty for a disk without metadata. */
   Optional<StatusReport> status();

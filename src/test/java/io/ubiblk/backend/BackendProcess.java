@@ -119,6 +119,27 @@ final class BackendProcess implements AutoCloseable {
     return threads;
   }
 
+  /** Clock ticks that its threads have run, by name. */
+  Map<String, Long> cpuTicks() throws IOException {
+    Map<String, Long> ticks = new TreeMap<>();
+    for (Map.Entry<Long, String> thread : threads().entrySet()) {
+      String stat = Files.readString(proc("task/" + thread.getKey() + "/stat"));
+      String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1);
+      ticks.merge(
+          thread.getValue(), Long.parseLong(fields[11]) + Long.parseLong(fields[12]), Long::sum);
+    }
+    return ticks;
+  }
+
+  /** Memory that it occupies. */
+  long residentKib() throws IOException {
+    return Files.readAllLines(proc("status")).stream()
+        .filter(line -> line.startsWith("VmRSS:"))
+        .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")))
+        .findFirst()
+        .orElseThrow();
+  }
+
   /** A file about the process. */
   Path proc(String name) {
     return Path.of("/proc", Long.toString(pid()), name);

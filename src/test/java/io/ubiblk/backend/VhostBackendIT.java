@@ -15,10 +15,12 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.BeforeEach;
@@ -166,6 +168,19 @@ class VhostBackendIT {
       assertThat(stats.path("disk_error").isNull()).isTrue();
       assertThat(ask("queues")).isEqualTo("{\"queues\":[[]]}");
       assertThat(process.isAlive()).isTrue();
+    }
+  }
+
+  @Test
+  void an_idle_process_is_small_and_its_threads_sleep() throws Exception {
+    try (BackendProcess process = serve()) {
+      Map<String, Long> before = process.cpuTicks();
+      LockSupport.parkNanos(Duration.ofSeconds(3).toNanos());
+      Map<String, Long> after = process.cpuTicks();
+      for (String thread : List.of("queue-0", "vhost-session", "rpc", "native-log")) {
+        assertThat(after.get(thread) - before.get(thread)).as(thread).isLessThanOrEqualTo(1);
+      }
+      assertThat(process.residentKib()).isLessThanOrEqualTo(80 * 1024);
     }
   }
 

@@ -26,7 +26,7 @@ class NativeLogTest {
     System.setErr(new PrintStream(captured, true, StandardCharsets.UTF_8));
     try (NativeLog log = NativeLog.open()) {
       log.write(Level.ERROR, "a disk with 100 % d\u00e9faults");
-      log.write(Level.INFO, "front end connected");
+      log.write(Level.INFO, "front end\nconnected");
       log.write(Level.DEBUG, "not shown at this level");
     } finally {
       System.setErr(before);
@@ -34,7 +34,7 @@ class NativeLogTest {
     String text = captured.toString(StandardCharsets.UTF_8);
     assertThat(text)
         .contains("ERROR io.ubiblk.native - a disk with 100 % d\u00e9faults")
-        .contains("INFO io.ubiblk.native - front end connected")
+        .contains("INFO io.ubiblk.native - front end?connected")
         .doesNotContain("not shown");
     assertThat(text.indexOf("faults")).isLessThan(text.indexOf("connected"));
   }

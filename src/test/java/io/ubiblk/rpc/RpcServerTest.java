@@ -204,7 +204,8 @@ class RpcServerTest {
     disk.queues =
         List.of(
             Collections.nCopies(
-                4096, new ActiveRequest(ActiveRequest.Kind.READ, Long.MAX_VALUE, 4_294_967_295L)));
+                DiskReports.ACTIVE_REQUESTS_MAX,
+                new ActiveRequest(ActiveRequest.Kind.READ, Long.MAX_VALUE, 4_294_967_295L)));
     RpcLimits limits = new RpcLimits(1024, 16, Duration.ofMillis(300));
     try (RpcClient client = connect(limits);
         RpcClient other = connect(limits)) {
