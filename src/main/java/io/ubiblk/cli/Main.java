@@ -5,7 +5,8 @@ import io.ubiblk.backend.VhostBackend;
 import io.ubiblk.config.ConfigException;
 import io.ubiblk.config.DeviceConfig;
 import java.io.IOException;
-import java.util.Optional;
+import java.util.Arrays;
+import java.util.function.Consumer;
 import org.slf4j.LoggerFactory;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -13,10 +14,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
-/**
- * Entry point of the jar. The first argument names the program, unless a launcher that stands for
- * one program named it in the system property {@value #PROGRAM_PROPERTY}.
- */
+/** Entry point of the jar. The first argument names the program. */
 @Command(
     name = "ubiblk",
     mixinStandardHelpOptions = true,
@@ -24,40 +22,33 @@ import picocli.CommandLine.Spec;
     description = "Block devices for virtual machines. The first argument names the program.",
     synopsisSubcommandLabel = "PROGRAM")
 public final class Main implements Runnable {
-  /** Set by the launcher of a program to the program's name. */
-  static final String PROGRAM_PROPERTY = "ubiblk.program";
-
   @Spec private CommandSpec spec;
 
   private Main() {}
 
   /** Runs the program that was named and ends the process with its exit code. */
   public static void main(String[] arguments) {
-    Optional<String> program = Optional.ofNullable(System.getProperty(PROGRAM_PROPERTY));
-    System.exit(run(program, new VhostBackendRunner(), arguments));
+    System.exit(run(new VhostBackendRunner(), arguments));
   }
 
   /** Runs a command line and gives the exit code. */
-  static int run(Optional<String> program, BackendRunner vhostBackend, String... arguments) {
+  static int run(BackendRunner vhostBackend, String... arguments) {
     try {
-      return commandLine(program, vhostBackend).execute(arguments);
+      return execute(vhostBackend, line -> {}, arguments);
     } catch (Throwable e) {
       return failed(e);
     }
   }
 
-  /** The command line of {@code program}, or of all of them when none is named. */
-  static CommandLine commandLine(Optional<String> program, BackendRunner vhostBackend) {
-    CommandLine vhost = new CommandLine(new VhostBackendCommand(vhostBackend));
-    CommandLine line;
-    if (program.isEmpty()) {
-      line = new CommandLine(new Main()).addSubcommand(vhost);
-    } else if (program.get().equals(VhostBackendCommand.NAME)) {
-      line = vhost;
-    } else {
-      throw new IllegalArgumentException("there is no program " + program.get());
-    }
-    return line.setExecutionExceptionHandler((e, commandLine, parsed) -> failed(e));
+  /** The same, with a command line that {@code setUp} may change before it runs. */
+  static int execute(BackendRunner vhostBackend, Consumer<CommandLine> setUp, String... arguments) {
+    CommandLine program = new CommandLine(new VhostBackendCommand(vhostBackend));
+    boolean named = arguments.length > 0 && arguments[0].equals(program.getCommandName());
+    // Run by itself, a program calls itself by its own name: that of its launcher, not the jar's.
+    CommandLine line = named ? program : new CommandLine(new Main()).addSubcommand(program);
+    line.setExecutionExceptionHandler((e, commandLine, parsed) -> failed(e));
+    setUp.accept(line);
+    return line.execute(named ? Arrays.copyOfRange(arguments, 1, arguments.length) : arguments);
   }
 
   @Override

@@ -10,14 +10,15 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Optional;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
-import picocli.CommandLine;
 
 class VhostBackendCommandTest {
   private static final Path VECTORS = Path.of("src/test/resources/vectors/kek");
@@ -37,16 +38,14 @@ class VhostBackendCommandTest {
   }
 
   private int run(Object... arguments) {
-    return run(Optional.of("vhost-backend"), arguments);
+    return runMain(Stream.concat(Stream.of("vhost-backend"), Arrays.stream(arguments)).toArray());
   }
 
-  private int run(Optional<String> program, Object... arguments) {
-    String[] texts = new String[arguments.length];
-    for (int i = 0; i < texts.length; i++) {
-      texts[i] = arguments[i].toString();
-    }
-    CommandLine line = Main.commandLine(program, backend);
-    return line.setOut(new PrintWriter(out)).setErr(new PrintWriter(err)).execute(texts);
+  private int runMain(Object... arguments) {
+    return Main.execute(
+        backend,
+        line -> line.setOut(new PrintWriter(out)).setErr(new PrintWriter(err)),
+        Arrays.stream(arguments).map(Object::toString).toArray(String[]::new));
   }
 
   private int runWith(String yaml) throws IOException {
@@ -58,12 +57,6 @@ class VhostBackendCommandTest {
     assertThat(run("--config", config)).isZero();
     assertThat(backend.calls).containsExactly("prepare", "run");
     assertThat(backend.served.orElseThrow().path()).isEqualTo("/d");
-  }
-
-  @Test
-  void the_program_may_be_the_first_argument() {
-    assertThat(run(Optional.empty(), "vhost-backend", "-f", config)).isZero();
-    assertThat(backend.calls).containsExactly("prepare", "run");
   }
 
   @Test
@@ -123,7 +116,7 @@ class VhostBackendCommandTest {
   void a_wrong_command_line_exits_2(String arguments) {
     Object[] split = arguments.isEmpty() ? new Object[0] : arguments.split(" ");
     assertThat(run(split)).isEqualTo(2);
-    assertThat(err.toString()).contains("Usage: vhost-backend");
+    assertThat(err.toString()).contains("Usage: vhost-backend ");
     assertThat(backend.calls).isEmpty();
   }
 
@@ -131,15 +124,21 @@ class VhostBackendCommandTest {
   @ValueSource(strings = {"", "ublk-backend", "-f"})
   void a_program_that_does_not_exist_exits_2(String arguments) {
     Object[] split = arguments.isEmpty() ? new Object[0] : arguments.split(" ");
-    assertThat(run(Optional.empty(), split)).isEqualTo(2);
+    assertThat(runMain(split)).isEqualTo(2);
     assertThat(err.toString()).contains("vhost-backend");
+  }
+
+  @Test
+  void the_jars_own_help_names_the_programs() {
+    assertThat(runMain("--help")).isZero();
+    assertThat(out.toString()).contains("Usage: ubiblk").contains("vhost-backend");
   }
 
   @Test
   void help_tells_options_and_exit_status() {
     assertThat(run("--help")).isZero();
     assertThat(out.toString())
-        .contains("Usage: vhost-backend")
+        .contains("Usage: vhost-backend ")
         .contains("-f, --config")
         .contains("-k, --kek")
         .contains("-u, --unlink-kek")
@@ -154,7 +153,7 @@ class VhostBackendCommandTest {
   void version_is_the_builds() {
     assertThat(run("-V")).isZero();
     assertThat(out.toString().strip()).isEqualTo("ubiblk " + NativeLibrary.VERSION);
-    assertThat(run(Optional.empty(), "--version")).isZero();
+    assertThat(runMain("--version")).isZero();
   }
 
   @ParameterizedTest
