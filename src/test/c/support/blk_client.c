@@ -23,8 +23,9 @@ static uint64_t ram_bytes(const struct blk_client_params *params)
 {
     uint64_t slots = (uint64_t)params->queue_count * params->depth;
     uint64_t data = ((uint64_t)params->slot_bytes + PAGE - 1) / PAGE * PAGE;
-    uint64_t ring = virtq_desc_bytes(params->queue_size) + virtq_avail_bytes(params->queue_size) +
-                    virtq_used_bytes(params->queue_size) + 64;
+    uint64_t ring = virtq_driver_desc_bytes(params->queue_size) +
+                    virtq_driver_avail_bytes(params->queue_size) +
+                    virtq_driver_used_bytes(params->queue_size) + 64;
 
     return params->queue_count * ring + slots * (256 + data) + 2 * (uint64_t)PAGE;
 }

@@ -58,8 +58,9 @@ static uint64_t region_bytes(const struct blk_stress_params *params)
 
 static uint64_t control_bytes(const struct blk_stress_params *params)
 {
-    uint64_t rings = virtq_desc_bytes(params->queue_size) + virtq_avail_bytes(params->queue_size) +
-                     virtq_used_bytes(params->queue_size) + 64;
+    uint64_t rings = virtq_driver_desc_bytes(params->queue_size) +
+                     virtq_driver_avail_bytes(params->queue_size) +
+                     virtq_driver_used_bytes(params->queue_size) + 64;
 
     return params->queue_count * (rings + (uint64_t)params->depth * TABLE_BYTES) + 4096;
 }

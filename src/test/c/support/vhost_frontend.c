@@ -509,16 +509,16 @@ int frontend_queue_init(struct frontend_queue *queue, struct guest_ram *ram, uin
     int error;
 
     *queue = (struct frontend_queue){.index = index, .kick_fd = -1, .call_fd = -1};
-    queue->desc_gpa = guest_ram_alloc(ram, region, virtq_desc_bytes(size), 16, 0);
-    queue->avail_gpa = guest_ram_alloc(ram, region, virtq_avail_bytes(size), 2, 0);
-    queue->used_gpa = guest_ram_alloc(ram, region, virtq_used_bytes(size), 4, 0);
+    queue->desc_gpa = guest_ram_alloc(ram, region, virtq_driver_desc_bytes(size), 16, 0);
+    queue->avail_gpa = guest_ram_alloc(ram, region, virtq_driver_avail_bytes(size), 2, 0);
+    queue->used_gpa = guest_ram_alloc(ram, region, virtq_driver_used_bytes(size), 4, 0);
     if (queue->used_gpa == GUEST_RAM_NONE) {
         return -ENOSPC;
     }
     error = virtq_driver_init(
-        &queue->driver, size, guest_ram_host(ram, queue->desc_gpa, virtq_desc_bytes(size)),
-        guest_ram_host(ram, queue->avail_gpa, virtq_avail_bytes(size)),
-        guest_ram_host(ram, queue->used_gpa, virtq_used_bytes(size)), event_idx);
+        &queue->driver, size, guest_ram_host(ram, queue->desc_gpa, virtq_driver_desc_bytes(size)),
+        guest_ram_host(ram, queue->avail_gpa, virtq_driver_avail_bytes(size)),
+        guest_ram_host(ram, queue->used_gpa, virtq_driver_used_bytes(size)), event_idx);
     if (error < 0) {
         return error;
     }

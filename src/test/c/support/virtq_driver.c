@@ -22,17 +22,17 @@
 
 enum { NO_DESCRIPTOR = 0xffff };
 
-size_t virtq_desc_bytes(uint16_t size)
+size_t virtq_driver_desc_bytes(uint16_t size)
 {
     return sizeof(struct vring_desc) * size;
 }
 
-size_t virtq_avail_bytes(uint16_t size)
+size_t virtq_driver_avail_bytes(uint16_t size)
 {
     return sizeof(uint16_t) * (3u + size);
 }
 
-size_t virtq_used_bytes(uint16_t size)
+size_t virtq_driver_used_bytes(uint16_t size)
 {
     return sizeof(uint16_t) * 3u + sizeof(struct vring_used_elem) * size;
 }
@@ -91,9 +91,9 @@ void virtq_driver_deinit(struct virtq_driver *driver)
 
 void virtq_driver_reset(struct virtq_driver *driver)
 {
-    memset(driver->desc, 0, virtq_desc_bytes(driver->size));
-    memset(driver->avail, 0, virtq_avail_bytes(driver->size));
-    memset(driver->used, 0, virtq_used_bytes(driver->size));
+    memset(driver->desc, 0, virtq_driver_desc_bytes(driver->size));
+    memset(driver->avail, 0, virtq_driver_avail_bytes(driver->size));
+    memset(driver->used, 0, virtq_driver_used_bytes(driver->size));
     driver->avail_index = 0;
     driver->published_index = 0;
     driver->used_index = 0;

@@ -71,9 +71,9 @@ struct virtq_driver {
 };
 
 /* Bytes of the three parts for a queue size, EVENT_IDX fields included. */
-size_t virtq_desc_bytes(uint16_t size);
-size_t virtq_avail_bytes(uint16_t size);
-size_t virtq_used_bytes(uint16_t size);
+size_t virtq_driver_desc_bytes(uint16_t size);
+size_t virtq_driver_avail_bytes(uint16_t size);
+size_t virtq_driver_used_bytes(uint16_t size);
 
 /*
  * Prepares a driver over zeroed ring memory of size entries (a power of two). Keeps the three
