@@ -90,8 +90,9 @@ class ArchitectureTest {
   }
 
   @Test
-  void onlyConfigAndRpcSeeJackson() {
-    keepTo("com.fasterxml..", BASE + ".config..", BASE + ".rpc..");
+  void onlyConfigSeesTheYamlParserAndOnlyRpcSeesJackson() {
+    keepTo("org.yaml..", BASE + ".config..");
+    keepTo("com.fasterxml..", BASE + ".rpc..");
   }
 
   @Test
