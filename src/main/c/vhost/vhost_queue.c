@@ -205,10 +205,12 @@ static void queue_loop(struct vhost_queue *queue)
                 command_begin(queue, command);
         }
         uint64_t now_ns = clock_now_ns();
+        if (queue->vq.unsignalled)
+            vhost_virtq_signal(&queue->vq, now_ns);
         uint32_t worked = accepts(queue) ? vhost_virtq_pop(&queue->vq, now_ns) : 0;
         blk_queue_submit(queue->blk);
         worked += blk_queue_reap(queue->blk, worked ? clock_now_ns() : now_ns);
-        worked += vhost_virtq_answer(&queue->vq);
+        worked += vhost_virtq_answer(&queue->vq, now_ns);
         if (queue->active) {
             if (queue->active->kind == VHOST_COMMAND_EXIT)
                 return;

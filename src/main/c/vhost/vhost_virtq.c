@@ -18,7 +18,7 @@
 #include "blk/virtio_blk.h"
 #include "virtq/desc_chain.h"
 
-enum { POP_BATCH = 64 };
+enum { POP_BATCH = 64, SIGNAL_DELAY_NS = 20000 };
 
 struct memory_view {
     struct guest_memory *memory;
@@ -87,12 +87,21 @@ int vhost_virtq_start(struct vhost_virtq *vq, const struct vhost_virtq_setup *se
         return result;
     virtq_init(&vq->ring, &setup->parts, setup->size, setup->base, setup->event_idx);
     vq->broken = false;
+    vq->unsignalled = false;
     vq->started = true;
     return 0;
 }
 
+static void signal_now(struct vhost_virtq *vq)
+{
+    if (vq->unsignalled && virtq_need_signal(&vq->ring))
+        event_signal(vq->call_fd);
+    vq->unsignalled = false;
+}
+
 uint16_t vhost_virtq_stop(struct vhost_virtq *vq)
 {
+    signal_now(vq);
     vq->started = false;
     vq->call_fd = vq->err_fd = -1;
     view_drop(vq);
@@ -174,8 +183,7 @@ static uint32_t used_len(const struct blk_request *request, const struct vhost_s
     return 1 + (wrote_data ? (uint32_t)min_u64(request->byte_len, UINT32_MAX - 1) : 0);
 }
 
-/* Status bytes, used elements and at most one signal for everything that ended. */
-uint32_t vhost_virtq_answer(struct vhost_virtq *vq)
+uint32_t vhost_virtq_answer(struct vhost_virtq *vq, uint64_t now_ns)
 {
     uint32_t count = 0;
     struct blk_request *request;
@@ -188,7 +196,19 @@ uint32_t vhost_virtq_answer(struct vhost_virtq *vq)
         blk_queue_release(vq->blk, request);
         count++;
     }
-    if (count > 0 && virtq_publish(&vq->ring))
-        event_signal(vq->call_fd);
+    if (count == 0)
+        return 0;
+    virtq_publish(&vq->ring);
+    if (!vq->unsignalled) {
+        vq->unsignalled = true;
+        vq->unsignalled_since_ns = now_ns;
+    }
     return count;
+}
+
+void vhost_virtq_signal(struct vhost_virtq *vq, uint64_t now_ns)
+{
+    bool more = vhost_virtq_open(vq) && virtq_avail_count(&vq->ring) > 0;
+    if (!more || now_ns - vq->unsignalled_since_ns > SIGNAL_DELAY_NS)
+        signal_now(vq);
 }

@@ -42,7 +42,9 @@ struct vhost_virtq {
     int err_fd;
     bool started;
     bool enabled;
-    bool broken; /* the driver broke the rules; until the next start */
+    bool broken;                   /* the driver broke the rules; until the next start */
+    bool unsignalled;              /* used elements were published, the driver not yet signalled */
+    uint64_t unsignalled_since_ns; /* when work on the oldest of them began */
 };
 
 /* device is kept; the caller sets blk before the first start. 0 or -ENOMEM. */
@@ -69,7 +71,14 @@ static inline bool vhost_virtq_open(const struct vhost_virtq *vq)
 /* Pops and starts a batch; returns how many requests. The ring may be broken afterwards. */
 uint32_t vhost_virtq_pop(struct vhost_virtq *vq, uint64_t now_ns);
 
-/* Answers everything that has ended, with at most one signal; returns how many. */
-uint32_t vhost_virtq_answer(struct vhost_virtq *vq);
+/* Answers everything that has ended; returns how many. now_ns is when the round began. The driver
+ * sees the answers at once, the signal follows with vhost_virtq_signal. */
+uint32_t vhost_virtq_answer(struct vhost_virtq *vq, uint64_t now_ns);
+
+/*
+ * Signals what was answered, if the driver wants that. While more heads wait, the signal is put off
+ * for a short time, so that a driver that is fed steadily is woken once for several rounds.
+ */
+void vhost_virtq_signal(struct vhost_virtq *vq, uint64_t now_ns);
 
 #endif

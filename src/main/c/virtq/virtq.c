@@ -92,9 +92,13 @@ void virtq_push(struct virtq *vq, uint16_t head, uint32_t used_len)
     memcpy(vq->used + RING_OFFSET + sizeof(elem) * index, &elem, sizeof(elem));
 }
 
-bool virtq_publish(struct virtq *vq)
+void virtq_publish(struct virtq *vq)
 {
     store_u16(vq->used + IDX_OFFSET, vq->next_used, memory_order_release);
+}
+
+bool virtq_need_signal(struct virtq *vq)
+{
     atomic_thread_fence(memory_order_seq_cst);
     if (!vq->event_idx)
         return !(load_u16(vq->avail, memory_order_relaxed) & VIRTQ_AVAIL_F_NO_INTERRUPT);

@@ -90,9 +90,12 @@ uint16_t virtq_pop(struct virtq *vq);
 /* Adds a used element; the driver sees it after virtq_publish. */
 void virtq_push(struct virtq *vq, uint16_t head, uint32_t used_len);
 
-/* Shows the pushed elements to the driver; returns whether it wants a signal (EVENT_IDX,
+/* Shows the pushed elements to the driver. */
+void virtq_publish(struct virtq *vq);
+
+/* Whether the driver wants a signal for what was published since it was last asked (EVENT_IDX,
  * NO_INTERRUPT). */
-bool virtq_publish(struct virtq *vq);
+bool virtq_need_signal(struct virtq *vq);
 
 /* Tells the driver that it need not kick. Under EVENT_IDX a stale avail_event does that by itself.
  */

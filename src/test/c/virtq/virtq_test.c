@@ -24,6 +24,12 @@ struct ring {
     struct virtq vq;
 };
 
+static bool publish_and_ask(struct virtq *vq)
+{
+    virtq_publish(vq);
+    return virtq_need_signal(vq);
+}
+
 static uint8_t *guarded(uint64_t byte_len)
 {
     uint8_t *memory = malloc(byte_len + 2 * GUARD);
@@ -157,7 +163,7 @@ static void shows_used_elements_only_when_it_publishes(void **state)
     virtq_push(&ring->vq, 3, 513);
     virtq_push(&ring->vq, 1, 1);
     assert_int_equal(0, ring->used[1]);
-    virtq_publish(&ring->vq);
+    publish_and_ask(&ring->vq);
     assert_int_equal(2, ring->used[1]);
     assert_int_equal(3, used_elem(ring, 0).id);
     assert_int_equal(513, used_elem(ring, 0).len);
@@ -173,7 +179,7 @@ static void pushes_across_the_wrap_of_the_used_index(void **state)
     for (uint16_t i = 0; i < 3; i++) {
         virtq_push(&ring->vq, i, 100u + i);
     }
-    virtq_publish(&ring->vq);
+    publish_and_ask(&ring->vq);
     assert_int_equal(2, ring->used[1]);
     assert_int_equal(100, used_elem(ring, 0xffff).len);
     assert_int_equal(101, used_elem(ring, 0).len);
@@ -186,13 +192,13 @@ static void signals_always_without_event_idx_unless_the_driver_says_no(void **st
     start(ring, 0, false);
     set_used_event(ring, 100); /* means nothing here */
     virtq_push(&ring->vq, 0, 0);
-    assert_true(virtq_publish(&ring->vq));
+    assert_true(publish_and_ask(&ring->vq));
     ring->avail[0] = VIRTQ_AVAIL_F_NO_INTERRUPT;
     virtq_push(&ring->vq, 1, 0);
-    assert_false(virtq_publish(&ring->vq));
+    assert_false(publish_and_ask(&ring->vq));
     ring->avail[0] = (uint16_t)~VIRTQ_AVAIL_F_NO_INTERRUPT; /* bits that mean nothing yet */
     virtq_push(&ring->vq, 2, 0);
-    assert_true(virtq_publish(&ring->vq));
+    assert_true(publish_and_ask(&ring->vq));
 }
 
 static void signals_the_first_time_whatever_the_event_index_says(void **state)
@@ -201,20 +207,20 @@ static void signals_the_first_time_whatever_the_event_index_says(void **state)
     start(ring, 0, true);
     set_used_event(ring, 100);
     virtq_push(&ring->vq, 0, 0);
-    assert_true(virtq_publish(&ring->vq));
+    assert_true(publish_and_ask(&ring->vq));
     virtq_push(&ring->vq, 1, 0);
-    assert_false(virtq_publish(&ring->vq));
+    assert_false(publish_and_ask(&ring->vq));
 }
 
 static void ignores_no_interrupt_with_event_idx(void **state)
 {
     struct ring *ring = *state;
     start(ring, 0, true);
-    virtq_publish(&ring->vq);
+    publish_and_ask(&ring->vq);
     ring->avail[0] = VIRTQ_AVAIL_F_NO_INTERRUPT;
     set_used_event(ring, 0);
     virtq_push(&ring->vq, 0, 0);
-    assert_true(virtq_publish(&ring->vq));
+    assert_true(publish_and_ask(&ring->vq));
 }
 
 /* Publishes count elements with the driver's wish at event; the index before is known. */
@@ -224,7 +230,7 @@ static bool signalled(struct ring *ring, uint16_t event, uint16_t count)
     for (uint16_t i = 0; i < count; i++) {
         virtq_push(&ring->vq, i, 0);
     }
-    return virtq_publish(&ring->vq);
+    return publish_and_ask(&ring->vq);
 }
 
 static void signals_when_the_used_index_passes_the_event(void **state)
@@ -258,7 +264,7 @@ static void decides_the_same_across_the_wrap_of_the_index(void **state)
     uint32_t used_idx = 0xffe0;
     ring->used[1] = (uint16_t)used_idx;
     start(ring, (uint16_t)used_idx, true);
-    virtq_publish(&ring->vq);
+    publish_and_ask(&ring->vq);
     struct test_random random = {test_seed()};
     const uint64_t count = test_count(2000, 100000);
     test_print_scale(count, "batches");
@@ -381,7 +387,7 @@ static void goes_on_at_another_place_after_a_move(void **state)
     assert_ptr_equal(desc, ring->vq.desc);
     assert_int_equal(1, virtq_avail_count(&ring->vq));
     assert_int_equal(6, virtq_pop(&ring->vq));
-    virtq_publish(&ring->vq);
+    publish_and_ask(&ring->vq);
     assert_int_equal(0, ring->used[1]);
     uint16_t used_idx;
     memcpy(&used_idx, used + 2, sizeof(used_idx));
