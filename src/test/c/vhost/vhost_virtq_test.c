@@ -65,7 +65,9 @@ static uint32_t complete(struct fixture *f)
 {
     assert_int_equal(0, blk_queue_submit(f->blk));
     blk_queue_reap(f->blk, 0);
-    return vhost_virtq_answer(&f->vq);
+    uint32_t count = vhost_virtq_answer(&f->vq, 0);
+    vhost_virtq_signal(&f->vq, 0);
+    return count;
 }
 
 static int teardown(void **state)
@@ -212,7 +214,7 @@ static void pops_a_batch_at_a_time_and_signals_once(void **state)
     assert_int_equal(16, vhost_virtq_pop(&f->vq, 0));
     assert_int_equal(0, vhost_virtq_pop(&f->vq, 0));
     assert_int_equal(80, complete(f));
-    assert_int_equal(0, vhost_virtq_answer(&f->vq));
+    assert_int_equal(0, vhost_virtq_answer(&f->vq, 0));
     assert_int_equal(1, device_ring_signals(f->ring.queue.call_fd));
     for (uint32_t i = 0; i < 80; i++) {
         assert_int_equal(i, reap_one(f).token);
@@ -234,6 +236,56 @@ static void does_not_signal_a_driver_that_does_not_want_it(void **state)
     assert_int_equal(1, pop(f));
     assert_int_equal(1, complete(f));
     assert_int_equal(0, device_ring_signals(f->ring.queue.call_fd));
+}
+
+static void answer_without_signal(struct fixture *f, uint64_t now_ns)
+{
+    assert_int_equal(0, blk_queue_submit(f->blk));
+    assert_int_equal(1, blk_queue_reap(f->blk, now_ns));
+    assert_int_equal(1, vhost_virtq_answer(&f->vq, now_ns));
+    reap_one(f); /* the driver sees it at once */
+}
+
+static void puts_a_signal_off_while_heads_keep_coming_but_not_for_long(void **state)
+{
+    struct fixture *f = *state;
+    const int call_fd = f->ring.queue.call_fd;
+    device_ring_add(&f->ring, 0, IN, 0, 512);
+    assert_int_equal(1, pop(f));
+    answer_without_signal(f, 1000);
+    device_ring_add(&f->ring, 1, IN, 0, 512);
+    virtq_driver_publish(&f->ring.queue.driver);
+    vhost_virtq_signal(&f->vq, 2000);
+    assert_int_equal(0, device_ring_signals(call_fd));
+    assert_int_equal(1, vhost_virtq_pop(&f->vq, 3000));
+    answer_without_signal(f, 3000);
+    device_ring_add(&f->ring, 0, IN, 0, 512);
+    virtq_driver_publish(&f->ring.queue.driver);
+    vhost_virtq_signal(&f->vq, 20000);
+    assert_int_equal(0, device_ring_signals(call_fd));
+    vhost_virtq_signal(&f->vq, 1000000); /* counted from the oldest */
+    assert_int_equal(1, device_ring_signals(call_fd));
+    assert_int_equal(1, vhost_virtq_pop(&f->vq, 1000000));
+    answer_without_signal(f, 1000000);
+    vhost_virtq_signal(&f->vq, 1000000); /* no heads are left */
+    assert_int_equal(1, device_ring_signals(call_fd));
+    vhost_virtq_signal(&f->vq, 9000000);
+    assert_int_equal(0, device_ring_signals(call_fd));
+}
+
+static void gives_a_signal_that_was_put_off_before_it_stops(void **state)
+{
+    struct fixture *f = *state;
+    const int call_fd = f->ring.queue.call_fd;
+    device_ring_add(&f->ring, 0, IN, 0, 512);
+    assert_int_equal(1, pop(f));
+    answer_without_signal(f, 1000);
+    device_ring_add(&f->ring, 1, IN, 0, 512);
+    virtq_driver_publish(&f->ring.queue.driver);
+    vhost_virtq_signal(&f->vq, 1000);
+    assert_int_equal(0, device_ring_signals(call_fd));
+    assert_int_equal(1, vhost_virtq_stop(&f->vq));
+    assert_int_equal(1, device_ring_signals(call_fd));
 }
 
 static void assert_broken(struct fixture *f, const char *logged)
@@ -353,6 +405,8 @@ int main(void)
         TEST(takes_more_segments_than_a_slot_holds),
         TEST(pops_a_batch_at_a_time_and_signals_once),
         TEST(does_not_signal_a_driver_that_does_not_want_it),
+        TEST(puts_a_signal_off_while_heads_keep_coming_but_not_for_long),
+        TEST(gives_a_signal_that_was_put_off_before_it_stops),
         TEST(stops_popping_at_a_head_out_of_range),
         TEST(stops_popping_at_a_head_that_is_in_use),
         TEST(stops_popping_when_the_available_index_jumps),
