@@ -83,6 +83,12 @@ warm()
     taskset -c "$client_cpu" "$programs/warm_file" "$@"
 }
 
+# Throws a disk out of the page cache.
+forget()
+{
+    dd of="$1" oflag=nocache conv=notrunc,fdatasync count=0 status=none
+}
+
 # --- back ends -------------------------------------------------------------------------------
 
 on_backend_cpu()

@@ -4,9 +4,10 @@
  * The back end of this build on engines that complete every transfer at once: what the ring, the
  * descriptor walk and the request path cost without any storage.
  *
- *   null_backend PATH SOCKET
+ *   null_backend PATH SOCKET [sync]
  *
- * PATH gives the disk its size and is not read. Runs until SIGTERM.
+ * PATH gives the disk its size and is not read. The thread sleeps in an io_uring, or with "sync" in
+ * ppoll, which valgrind needs. Runs until SIGTERM.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -36,7 +37,8 @@ int __wrap_io_engine_create(const struct io_engine_params *params, struct io_eng
     return result;
 }
 
-static int serve(const char *path, const char *socket_path, const sigset_t *end)
+static int serve(const char *path, const char *socket_path, enum io_engine_kind inner,
+                 const sigset_t *end)
 {
     struct backend_host_params host = backend_host_defaults(path);
     struct vhost_backend_params params = {.socket_path = socket_path, .stop_timeout_ms = 1000};
@@ -47,6 +49,7 @@ static int serve(const char *path, const char *socket_path, const sigset_t *end)
 
     host.device.direct_io = DIRECT_IO_FALSE;
     host.device.queue_size = QUEUE_SIZE;
+    host.device.io_engine = inner;
     if (blk_device_open(&host.device, NULL, NULL, &device, &error) < 0 ||
         vhost_backend_start(device, &params, NULL, &backend, &error) < 0) {
         fprintf(stderr, "%s\n", error.message);
@@ -62,13 +65,13 @@ int main(int argc, char **argv)
 {
     sigset_t end;
 
-    if (argc != 3) {
-        fprintf(stderr, "usage: %s PATH SOCKET\n", argv[0]);
+    if (argc < 3 || argc > 4) {
+        fprintf(stderr, "usage: %s PATH SOCKET [sync]\n", argv[0]);
         return 2;
     }
     sigemptyset(&end);
     sigaddset(&end, SIGTERM);
     sigaddset(&end, SIGINT);
     sigprocmask(SIG_BLOCK, &end, NULL);
-    return serve(argv[1], argv[2], &end);
+    return serve(argv[1], argv[2], argc == 4 ? IO_ENGINE_SYNC : IO_ENGINE_URING, &end);
 }

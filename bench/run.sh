@@ -213,13 +213,18 @@ prepare_luks "$work/luks.img"
 
 begin=$SECONDS
 if any_wanted cached "${works[@]}"; then
-    for disk in "$work"/*.img; do
+    for disk in "$work"/{plain,aesni,auto,luks}.img; do
+        [ -e "$disk" ] || continue
         warm --evict "$disk"
     done
     start_disk_peers false off
     run_rounds cached "${works[@]}"
 fi
 if any_wanted direct "${works[@]}"; then
+    for disk in "$work"/{plain,aesni,auto,luks}.img; do
+        [ -e "$disk" ] || continue
+        forget "$disk"
+    done
     start_disk_peers true on
     run_rounds direct "${works[@]}"
 fi
