@@ -5,6 +5,7 @@
 #include <assert.h>
 
 #include "jni/jni_env.h"
+#include "jni/jni_guest_guard.h"
 #include "vhost/vhost_backend.h"
 
 JNIEXPORT jlong JNICALL Java_io_ubiblk_nativelib_NativeVhostBackend_start(
@@ -25,6 +26,7 @@ JNIEXPORT jlong JNICALL Java_io_ubiblk_nativelib_NativeVhostBackend_start(
     const struct vhost_backend_params params = {
         .socket_path = socket_path,
         .cpus = cpus == NULL ? NULL : cpu_numbers,
+        .guard = jni_guest_guard(),
         .stop_timeout_ms = (uint32_t)stop_timeout_ms,
     };
     struct vhost_backend *backend = NULL;

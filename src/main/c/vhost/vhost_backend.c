@@ -34,6 +34,7 @@ struct vhost_backend {
     int done_fd;
     int stop_fd;
     uint32_t stop_timeout_ms;
+    struct guest_guard *guard;
     struct vhost_cache cache;
     struct vhost_queue *queues[BLK_QUEUE_COUNT_MAX];
     struct vhost_session *session; /* NULL: no front end */
@@ -68,6 +69,7 @@ static void session_begin(struct vhost_backend *backend, int conn_fd)
         .queues = backend->queues,
         .cache = &backend->cache,
         .log = backend->log,
+        .guard = backend->guard,
         .done_fd = backend->done_fd,
         .stop_timeout_ms = backend->stop_timeout_ms,
     };
@@ -194,6 +196,7 @@ int vhost_backend_start(struct blk_device *device, const struct vhost_backend_pa
     backend->device = device;
     backend->log = log;
     backend->stop_timeout_ms = params->stop_timeout_ms;
+    backend->guard = params->guard;
     backend->listen_fd = backend->done_fd = backend->stop_fd = -1;
     vhost_cache_init(&backend->cache, device->write_through);
     int result = backend_open(backend, params, error);

@@ -16,15 +16,17 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "blk/blk_device.h"
+#include "virtq/guest_guard.h"
 
 struct vhost_backend;
 
 /* Borrowed by vhost_backend_start. */
 struct vhost_backend_params {
     const char *socket_path;
-    const int *cpus;          /* one CPU number per queue, or NULL */
-    uint32_t stop_timeout_ms; /* how long a stopping ring may drain before a warning names what it
-                                 waits for */
+    const int *cpus;           /* one CPU number per queue, or NULL */
+    struct guest_guard *guard; /* of the process's SIGBUS handler; kept until stop; NULL: none */
+    uint32_t stop_timeout_ms;  /* how long a stopping ring may drain before a warning names what it
+                                  waits for */
 };
 
 /*

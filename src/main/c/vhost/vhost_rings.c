@@ -36,7 +36,7 @@ struct vhost_rings *vhost_rings_create(const struct vhost_rings_params *params)
 {
     uint32_t count = params->device->queue_count;
     struct vhost_rings *rings = calloc(1, sizeof(*rings) + count * sizeof(rings->ring[0]));
-    struct guest_memory *memory = guest_memory_create();
+    struct guest_memory *memory = guest_memory_create(params->guard);
     if (!rings || !memory) {
         guest_memory_unref(memory);
         free(rings);

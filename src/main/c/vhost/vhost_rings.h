@@ -29,7 +29,8 @@ struct vhost_rings_params {
     struct vhost_queue **queues; /* device->queue_count of them */
     struct vhost_cache *cache;
     struct log *log;
-    int done_fd; /* the eventfd of the queues */
+    struct guest_guard *guard; /* NULL: none */
+    int done_fd;               /* the eventfd of the queues */
     uint32_t stop_timeout_ms;
 };
 

@@ -39,6 +39,7 @@ struct vhost_session {
     struct blk_device *device;
     struct vhost_cache *cache;
     struct log *log;
+    struct guest_guard *guard;
     int conn_fd;
     uint64_t protocol_features;
     struct vhost_rings *rings;
@@ -57,6 +58,7 @@ struct vhost_session *vhost_session_create(const struct vhost_rings_params *para
     session->device = params->device;
     session->cache = params->cache;
     session->log = params->log;
+    session->guard = params->guard;
     session->conn_fd = conn_fd;
     session->rings = rings;
     return session;
@@ -128,7 +130,7 @@ static int set_mem_table(struct vhost_session *session, struct error *error)
         return error_set(
             error, -EPROTO, "SET_MEM_TABLE: %u regions with %u descriptors in %u bytes (limit %u)",
             table->count, message->fd_count, message->header.byte_len, VHOST_TABLE_REGIONS_MAX);
-    struct guest_memory *memory = guest_memory_create();
+    struct guest_memory *memory = guest_memory_create(session->guard);
     if (!memory)
         return error_set(error, -ENOMEM, "no memory for a memory table");
     for (uint32_t i = 0; i < table->count; i++) {

@@ -183,12 +183,22 @@ static uint32_t used_len(const struct blk_request *request, const struct vhost_s
     return 1 + (wrote_data ? (uint32_t)min_u64(request->byte_len, UINT32_MAX - 1) : 0);
 }
 
+/* Data of the request, or of the ring, may have been zeros that nobody wrote. */
+static void memory_lost(struct vhost_virtq *vq, struct blk_request *request)
+{
+    request->result = -EFAULT;
+    if (!vq->broken)
+        ring_fault(vq, "the front end took memory away under head", request->slot);
+}
+
 uint32_t vhost_virtq_answer(struct vhost_virtq *vq, uint64_t now_ns)
 {
     uint32_t count = 0;
     struct blk_request *request;
     while ((request = blk_queue_next_done(vq->blk))) {
         struct vhost_slot *slot = &vq->slots[request->slot];
+        if (guest_memory_lost(slot->view->memory))
+            memory_lost(vq, request);
         if (slot->status)
             *slot->status = virtio_blk_status(request->result);
         virtq_push(&vq->ring, (uint16_t)request->slot, used_len(request, slot));

@@ -24,28 +24,32 @@ struct guest_region {
     uint8_t *host;
     void *map;
     size_t map_bytes;
+    struct guest_guard *guard;
+    atomic_bool lost;
     _Atomic uint32_t references;
 };
 
 struct guest_memory {
     _Atomic uint32_t references;
     uint32_t count;
+    struct guest_guard *guard;      /* NULL: none */
     struct guest_region *regions[]; /* largest first */
 };
 
-static struct guest_memory *table_create(uint32_t count)
+static struct guest_memory *table_create(uint32_t count, struct guest_guard *guard)
 {
     struct guest_memory *memory = malloc(sizeof(*memory) + count * sizeof(memory->regions[0]));
     if (memory) {
         atomic_init(&memory->references, 1);
         memory->count = 0;
+        memory->guard = guard;
     }
     return memory;
 }
 
-struct guest_memory *guest_memory_create(void)
+struct guest_memory *guest_memory_create(struct guest_guard *guard)
 {
-    return table_create(0);
+    return table_create(0, guard);
 }
 
 static void region_unref(struct guest_region *region)
@@ -53,6 +57,8 @@ static void region_unref(struct guest_region *region)
     /* acq_rel: the unmapping thread must come after every other thread's last use. */
     if (atomic_fetch_sub_explicit(&region->references, 1, memory_order_acq_rel) > 1)
         return;
+    if (region->guard)
+        guest_guard_remove(region->guard, region->map);
     munmap(region->map, region->map_bytes);
     free(region);
 }
@@ -122,6 +128,8 @@ static int region_map(const struct guest_region_params *params, int fd, struct g
         return error_set_errno(error, -errno, "memory region: mmap of %zu bytes",
                                region->map_bytes);
     madvise(region->map, region->map_bytes, MADV_DONTDUMP);
+    if (region->guard)
+        guest_guard_add(region->guard, region->map, region->map_bytes, page, &region->lost);
     region->host = (uint8_t *)region->map + (params->mmap_offset - start);
     return 0;
 }
@@ -132,12 +140,13 @@ int guest_memory_add(const struct guest_memory *memory, const struct guest_regio
     int result = region_check(memory, params, error);
     if (result < 0)
         return result;
-    struct guest_memory *table = table_create(memory->count + 1);
+    struct guest_memory *table = table_create(memory->count + 1, memory->guard);
     struct guest_region *region = calloc(1, sizeof(*region));
     if (!table || !region) {
         result = error_set(error, -ENOMEM, "no memory for a memory region");
         goto fail;
     }
+    region->guard = memory->guard;
     result = region_map(params, fd, region, error);
     if (result < 0)
         goto fail;
@@ -161,7 +170,7 @@ fail:
 int guest_memory_remove(const struct guest_memory *memory, const struct guest_region_params *params,
                         struct guest_memory **out, struct error *error)
 {
-    struct guest_memory *table = table_create(memory->count);
+    struct guest_memory *table = table_create(memory->count, memory->guard);
     if (!table)
         return error_set(error, -ENOMEM, "no memory for a memory table");
     for (uint32_t i = 0; i < memory->count; i++) {
@@ -208,6 +217,14 @@ void *guest_memory_at_gpa(const struct guest_memory *memory, uint64_t gpa, uint6
         }
     }
     return NULL;
+}
+
+bool guest_memory_lost(const struct guest_memory *memory)
+{
+    bool lost = false;
+    for (uint32_t i = 0; i < memory->count; i++)
+        lost |= atomic_load_explicit(&memory->regions[i]->lost, memory_order_relaxed);
+    return lost;
 }
 
 void *guest_memory_at_uaddr(const struct guest_memory *memory, uint64_t uaddr, uint64_t byte_len)

@@ -10,16 +10,17 @@
  * Two kinds of address: gpa, guest physical, in descriptors; uaddr, the front end's own virtual
  * address, in SET_VRING_ADDR (vhost-user, "Memory region description").
  *
- * A front end can shrink an unsealed memory file under the mapping; touching the lost pages then
- * raises SIGBUS, which ends the process. Front ends that seal their memory (QEMU's memfd is)
- * cannot: docs/testing.md says more.
+ * A front end can shrink an unsealed memory file under the mapping; guest_guard.h says what happens
+ * to whoever touches the lost pages. No request on such memory may succeed.
  */
 #ifndef UBIBLK_VIRTQ_GUEST_MEMORY_H
 #define UBIBLK_VIRTQ_GUEST_MEMORY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
+#include "virtq/guest_guard.h"
 
 /* What GET_MAX_MEM_SLOTS answers. */
 enum { GUEST_MEMORY_REGIONS_MAX = 509 };
@@ -34,8 +35,9 @@ struct guest_region_params {
 
 struct guest_memory;
 
-/* Returns owned: a table without regions, one reference. NULL when out of memory. */
-struct guest_memory *guest_memory_create(void);
+/* Returns owned: a table without regions, one reference. NULL when out of memory. The regions that
+ * are added to it and its successors are guarded by guard, which is kept (NULL: by nothing). */
+struct guest_memory *guest_memory_create(struct guest_guard *guard);
 
 /*
  * Returns owned in *out a table with all regions of memory and one more, mapped from fd (borrowed).
@@ -60,6 +62,9 @@ void guest_memory_unref(struct guest_memory *memory);
  * if it is not mapped. Any thread that holds a reference.
  */
 void *guest_memory_at_gpa(const struct guest_memory *memory, uint64_t gpa, uint64_t *contiguous);
+
+/* Whether memory of this table was lost while it was used. Any thread. */
+bool guest_memory_lost(const struct guest_memory *memory);
 
 /* Pointer to byte_len bytes at uaddr that lie in one region, or NULL. */
 void *guest_memory_at_uaddr(const struct guest_memory *memory, uint64_t uaddr, uint64_t byte_len);

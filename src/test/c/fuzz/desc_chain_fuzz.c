@@ -29,7 +29,7 @@ static struct guest_memory *memory;
 
 static void make_memory(void)
 {
-    memory = guest_memory_create();
+    memory = guest_memory_create(NULL);
     FUZZ_CHECK(memory);
     for (int i = 0; i < REGIONS; i++) {
         int fd = memfd_create("fuzz", MFD_CLOEXEC);

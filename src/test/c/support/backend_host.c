@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "support/bus_guard.h"
 #include "support/vhost_frontend.h"
 #include "vhost/vhost_backend.h"
 
@@ -75,6 +76,7 @@ static int serve(const struct backend_host_params *params, const char *socket_pa
 {
     struct vhost_backend_params listen = {
         .socket_path = socket_path,
+        .guard = bus_guard_install(),
         .stop_timeout_ms = params->stop_timeout_ms == 0 ? 10000 : params->stop_timeout_ms};
     struct blk_device *device;
     struct vhost_backend *backend;

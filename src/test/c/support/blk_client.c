@@ -97,7 +97,8 @@ static int start_queues(struct blk_client *client, const struct blk_client_param
 
 int blk_client_open(struct blk_client *client, const struct blk_client_params *params)
 {
-    struct guest_ram_spec spec = {.gpa = CLIENT_GPA, .size = ram_bytes(params), .sealed = true};
+    struct guest_ram_spec spec = {
+        .gpa = CLIENT_GPA, .size = ram_bytes(params), .sealed = !params->unsealed};
     int error;
 
     *client = (struct blk_client){

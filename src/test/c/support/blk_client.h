@@ -44,6 +44,7 @@ struct blk_client_params {
     uint16_t depth;             /* slots per queue; without INDIRECT, 3 · depth ≤ queue_size */
     uint32_t slot_bytes;        /* data of a slot */
     int connect_timeout_ms;
+    bool unsealed; /* the memory's file can be shrunk */
 };
 
 /* Where the parts of one request lie. */

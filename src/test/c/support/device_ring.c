@@ -18,7 +18,7 @@ struct header {
 
 struct guest_memory *device_memory_create(const struct guest_ram *ram)
 {
-    struct guest_memory *memory = guest_memory_create();
+    struct guest_memory *memory = guest_memory_create(NULL);
     assert(memory);
     for (uint32_t i = 0; i < ram->region_count; i++) {
         const struct guest_ram_region *region = &ram->regions[i];

@@ -43,7 +43,7 @@ struct fixture {
 
 static struct guest_memory *share(const struct guest_ram *ram)
 {
-    struct guest_memory *memory = guest_memory_create();
+    struct guest_memory *memory = guest_memory_create(NULL);
     assert_non_null(memory);
     for (uint32_t i = 0; i < ram->region_count; i++) {
         const struct guest_ram_region *region = &ram->regions[i];

@@ -67,7 +67,7 @@ static int setup(void **state)
 {
     (void)state;
     fixture.fd = memfd_create("guest-memory-test", MFD_CLOEXEC);
-    fixture.memory = guest_memory_create();
+    fixture.memory = guest_memory_create(NULL);
     return fixture.memory && ftruncate(fixture.fd, 0x2000) == 0 ? 0 : -1;
 }
 
@@ -95,7 +95,7 @@ static void has_no_table_without_memory(void **state)
 {
     (void)state;
     malloc_fails = true;
-    struct guest_memory *memory = guest_memory_create();
+    struct guest_memory *memory = guest_memory_create(NULL);
     malloc_fails = false;
     assert_null(memory);
 }

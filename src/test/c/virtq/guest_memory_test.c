@@ -72,7 +72,7 @@ static void translates_guest_physical_addresses(void **state)
 {
     (void)state;
     int fd = make_file(FILE_BYTES);
-    struct guest_memory *memory = with(guest_memory_create(), region(GPA, FILE_BYTES, 0), fd);
+    struct guest_memory *memory = with(guest_memory_create(NULL), region(GPA, FILE_BYTES, 0), fd);
     uint64_t contiguous = 0;
     uint8_t *start = guest_memory_at_gpa(memory, GPA, &contiguous);
     assert_non_null(start);
@@ -94,7 +94,7 @@ static void translates_front_end_addresses_within_one_region(void **state)
 {
     (void)state;
     int fd = make_file(FILE_BYTES);
-    struct guest_memory *memory = with(with(guest_memory_create(), region(GPA, 0x1000, 0), fd),
+    struct guest_memory *memory = with(with(guest_memory_create(NULL), region(GPA, 0x1000, 0), fd),
                                        region(GPA + 0x1000, 0x1000, 0x1000), fd);
     uint64_t contiguous;
     assert_ptr_equal(guest_memory_at_gpa(memory, GPA, &contiguous),
@@ -128,7 +128,7 @@ static void shows_the_bytes_of_the_file_at_odd_offsets_and_sizes(void **state)
         uint64_t offset = places[i].offset;
         uint64_t byte_len = places[i].byte_len;
         struct guest_memory *memory =
-            with(guest_memory_create(), region(GPA + 13, byte_len, offset), fd);
+            with(guest_memory_create(NULL), region(GPA + 13, byte_len, offset), fd);
         uint64_t contiguous;
         uint8_t *host = guest_memory_at_gpa(memory, GPA + 13, &contiguous);
         assert_int_equal(byte_len, contiguous);
@@ -145,7 +145,7 @@ static void accepts_a_file_that_is_no_multiple_of_a_page(void **state)
 {
     (void)state;
     int fd = make_file(0x1234);
-    struct guest_memory *memory = with(guest_memory_create(), region(GPA, 0x1234, 0), fd);
+    struct guest_memory *memory = with(guest_memory_create(NULL), region(GPA, 0x1234, 0), fd);
     uint64_t contiguous;
     uint8_t *host = guest_memory_at_gpa(memory, GPA, &contiguous);
     host[0x1233] = 1;
@@ -159,7 +159,7 @@ static void refuses_a_range_beyond_the_end_of_the_file(void **state)
 {
     (void)state;
     int fd = make_file(FILE_BYTES);
-    struct guest_memory *memory = guest_memory_create();
+    struct guest_memory *memory = guest_memory_create(NULL);
     assert_refused(memory, region(GPA, FILE_BYTES + 1, 0), fd, -EINVAL);
     assert_refused(memory, region(GPA, FILE_BYTES, 1), fd, -EINVAL);
     assert_refused(memory, region(GPA, 1, FILE_BYTES), fd, -EINVAL);
@@ -172,7 +172,7 @@ static void refuses_empty_and_wrapping_ranges(void **state)
 {
     (void)state;
     int fd = make_file(FILE_BYTES);
-    struct guest_memory *memory = guest_memory_create();
+    struct guest_memory *memory = guest_memory_create(NULL);
     assert_refused(memory, region(GPA, 0, 0), fd, -EINVAL);
     struct guest_region_params wraps = {.gpa = UINT64_MAX - 0xffe, .byte_len = 0x1000, .uaddr = 0};
     assert_refused(memory, wraps, fd, -EINVAL);
@@ -194,7 +194,7 @@ static void accepts_the_topmost_addresses(void **state)
     int fd = make_file(FILE_BYTES);
     const struct guest_region_params top = {
         .gpa = UINT64_MAX - 0x1000, .byte_len = 0x1000, .uaddr = UINT64_MAX - 0x1000};
-    struct guest_memory *memory = with(guest_memory_create(), top, fd);
+    struct guest_memory *memory = with(guest_memory_create(NULL), top, fd);
     uint64_t contiguous;
     assert_non_null(guest_memory_at_gpa(memory, UINT64_MAX - 1, &contiguous));
     assert_int_equal(1, contiguous);
@@ -208,7 +208,8 @@ static void refuses_overlapping_guest_addresses(void **state)
 {
     (void)state;
     int fd = make_file(FILE_BYTES);
-    struct guest_memory *memory = with(guest_memory_create(), region(GPA + 0x4000, 0x4000, 0), fd);
+    struct guest_memory *memory =
+        with(guest_memory_create(NULL), region(GPA + 0x4000, 0x4000, 0), fd);
     assert_refused(memory, region(GPA + 0x4000, 0x4000, 0), fd, -EEXIST);
     assert_refused(memory, region(GPA, 0x4001, 0), fd, -EEXIST);
     assert_refused(memory, region(GPA + 0x7fff, 1, 0), fd, -EEXIST);
@@ -224,7 +225,7 @@ static void refuses_a_region_too_many(void **state)
 {
     (void)state;
     int fd = make_file(FILE_BYTES);
-    struct guest_memory *memory = guest_memory_create();
+    struct guest_memory *memory = guest_memory_create(NULL);
     for (uint64_t i = 0; i < GUEST_MEMORY_REGIONS_MAX; i++) {
         memory = with(memory, region(GPA + 0x1000 * i, 0x1000, 0), fd);
     }
@@ -242,7 +243,7 @@ static void finds_addresses_whatever_the_order_of_regions(void **state)
     (void)state;
     int fd = make_file(FILE_BYTES);
     static const uint64_t sizes[] = {0x1000, 0x4000, 0x2000, 0x4000, 0x800};
-    struct guest_memory *memory = guest_memory_create();
+    struct guest_memory *memory = guest_memory_create(NULL);
     for (uint64_t i = 0; i < 5; i++) {
         memory = with(memory, region(GPA + i * 0x10000, sizes[i], 0), fd);
     }
@@ -259,7 +260,7 @@ static void finds_addresses_whatever_the_order_of_regions(void **state)
 static void reports_a_descriptor_that_cannot_be_mapped(void **state)
 {
     (void)state;
-    struct guest_memory *memory = guest_memory_create();
+    struct guest_memory *memory = guest_memory_create(NULL);
     assert_refused(memory, region(GPA, 0x1000, 0), -1, -EBADF);
     int pipes[2];
     assert_int_equal(0, pipe2(pipes, O_CLOEXEC));
@@ -279,7 +280,7 @@ static void removes_only_the_region_that_matches_in_all_three(void **state)
     int fd = make_file(FILE_BYTES);
     const struct guest_region_params first = region(GPA, 0x2000, 0);
     const struct guest_region_params second = region(GPA + 0x2000, 0x2000, 0x2000);
-    struct guest_memory *memory = with(with(guest_memory_create(), first, fd), second, fd);
+    struct guest_memory *memory = with(with(guest_memory_create(NULL), first, fd), second, fd);
     struct guest_memory *smaller = NULL;
     struct error error;
     struct guest_region_params wrong = first;
@@ -307,7 +308,7 @@ static void keeps_the_table_as_it_was_when_one_is_added(void **state)
 {
     (void)state;
     int fd = make_file(FILE_BYTES);
-    struct guest_memory *before = with(guest_memory_create(), region(GPA, 0x1000, 0), fd);
+    struct guest_memory *before = with(guest_memory_create(NULL), region(GPA, 0x1000, 0), fd);
     struct guest_memory *after;
     const struct guest_region_params more = region(GPA + 0x1000, 0x1000, 0);
     assert_int_equal(0, guest_memory_add(before, &more, fd, &after, NULL));
@@ -325,7 +326,7 @@ static void unmaps_a_region_only_with_the_last_table_that_holds_it(void **state)
     (void)state;
     int fd = make_file(FILE_BYTES);
     const struct guest_region_params params = region(GPA, FILE_BYTES, 0);
-    struct guest_memory *memory = with(guest_memory_create(), params, fd);
+    struct guest_memory *memory = with(guest_memory_create(NULL), params, fd);
     close(fd);
     assert_int_equal(1, maps_of("guest-memory-test"));
     struct guest_memory *empty;
@@ -344,7 +345,7 @@ static void does_not_keep_what_it_refused(void **state)
 {
     (void)state;
     int fd = make_file(FILE_BYTES);
-    struct guest_memory *memory = with(guest_memory_create(), region(GPA, 0x1000, 0), fd);
+    struct guest_memory *memory = with(guest_memory_create(NULL), region(GPA, 0x1000, 0), fd);
     assert_refused(memory, region(GPA, 0x1000, 0), fd, -EEXIST);
     assert_int_equal(1, maps_of("guest-memory-test"));
     guest_memory_unref(memory);

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+#include "virtq/guest_guard.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "support/bus_guard.h"
+#include "support/cmocka_test.h"
+
+enum { PAGE = 4096, PAGES = 4, MAPPING_MAX = 2048 };
+
+static int make_file(void)
+{
+    int fd = memfd_create("guest", MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, PAGES * PAGE), 0);
+    return fd;
+}
+
+static uint8_t *map_file(int fd)
+{
+    uint8_t *map = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    assert_true(map != MAP_FAILED);
+    return map;
+}
+
+static void a_lost_page_reads_as_zeros_and_marks_its_mapping(void **state)
+{
+    (void)state;
+    struct guest_guard *guard = bus_guard_install();
+    atomic_bool lost = false, other_lost = false;
+    int fd = make_file();
+    uint8_t *map = map_file(fd);
+    uint8_t *other = map_file(fd);
+    assert_true(guest_guard_add(guard, map, PAGES * PAGE, PAGE, &lost));
+    assert_true(guest_guard_add(guard, other, PAGES * PAGE, PAGE, &other_lost));
+    map[0] = 7;
+    map[3 * PAGE] = 7;
+    assert_int_equal(ftruncate(fd, 2 * PAGE), 0);
+    assert_int_equal(*(volatile uint8_t *)map, 7);
+    assert_false(lost);
+    assert_int_equal(*(volatile uint8_t *)(map + 3 * PAGE), 0);
+    assert_true(lost);
+    *(volatile uint8_t *)(map + 2 * PAGE + 5) = 1;
+    assert_int_equal(*(volatile uint8_t *)map, 7);
+    assert_false(other_lost);
+    guest_guard_remove(guard, map);
+    guest_guard_remove(guard, other);
+    munmap(map, PAGES * PAGE);
+    munmap(other, PAGES * PAGE);
+    close(fd);
+}
+
+static void what_is_not_guarded_is_left_alone(void **state)
+{
+    (void)state;
+    struct guest_guard *guard = guest_guard_create();
+    atomic_bool lost = false;
+    int fd = make_file();
+    uint8_t *map = map_file(fd);
+    assert_false(guest_guard_repair(guard, map));
+    assert_true(guest_guard_add(guard, map, PAGE, PAGE, &lost));
+    assert_false(guest_guard_repair(guard, map + PAGE));
+    assert_false(guest_guard_repair(guard, map - 1));
+    assert_false(lost);
+    guest_guard_remove(guard, map);
+    guest_guard_remove(guard, map);
+    assert_false(guest_guard_repair(guard, map));
+    munmap(map, PAGES * PAGE);
+    close(fd);
+    guest_guard_destroy(guard);
+}
+
+static void a_full_table_says_so_and_has_room_again(void **state)
+{
+    (void)state;
+    struct guest_guard *guard = guest_guard_create();
+    static uint8_t pages[MAPPING_MAX + 1];
+    atomic_bool lost = false;
+    for (int i = 0; i < MAPPING_MAX; i++)
+        assert_true(guest_guard_add(guard, &pages[i], 1, PAGE, &lost));
+    assert_false(guest_guard_add(guard, &pages[MAPPING_MAX], 1, PAGE, &lost));
+    guest_guard_remove(guard, &pages[100]);
+    assert_true(guest_guard_add(guard, &pages[MAPPING_MAX], 1, PAGE, &lost));
+    guest_guard_destroy(guard);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_lost_page_reads_as_zeros_and_marks_its_mapping),
+        cmocka_unit_test(what_is_not_guarded_is_left_alone),
+        cmocka_unit_test(a_full_table_says_so_and_has_room_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
