@@ -3,7 +3,7 @@
  * When written data is durable, and what a failure of the disk leads to: the whole back end in this
  * process on the sync engine, with its calls to the kernel recorded, delayed and made to fail.
  */
-/* wrap: preadv2 pwritev2 fdatasync */
+/* wrap: preadv2 pwritev2 fdatasync io_engine_reap */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -39,6 +39,7 @@ struct kernel {
     uint32_t event_count, sync_calls;
     bool hold_writes; /* the next write waits until release */
     bool held;
+    bool hold_completions;                   /* of either engine */
     int read_error, write_error, sync_error; /* 0, or what every call fails with */
     int retries;                             /* calls that fail with EINTR first */
     bool shorten;                            /* transfers end after one sector */
@@ -54,6 +55,8 @@ int __real_fdatasync(int fd);
 ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
 ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
 int __wrap_fdatasync(int fd);
+uint32_t __real_io_engine_reap(struct io_engine *engine, struct io_op **ops, uint32_t max);
+uint32_t __wrap_io_engine_reap(struct io_engine *engine, struct io_op **ops, uint32_t max);
 
 static void record(enum event_kind kind, off_t offset, bool durable)
 {
@@ -147,6 +150,24 @@ int __wrap_fdatasync(int fd)
     return result;
 }
 
+/* While completions are held, every request that was issued stays in flight. */
+uint32_t __wrap_io_engine_reap(struct io_engine *engine, struct io_op **ops, uint32_t max)
+{
+    bool hold;
+
+    pthread_mutex_lock(&kernel.mutex);
+    hold = kernel.hold_completions;
+    pthread_mutex_unlock(&kernel.mutex);
+    return hold ? 0 : __real_io_engine_reap(engine, ops, max);
+}
+
+static void hold_completions(bool hold)
+{
+    pthread_mutex_lock(&kernel.mutex);
+    kernel.hold_completions = hold;
+    pthread_mutex_unlock(&kernel.mutex);
+}
+
 static void hold_next_write(void)
 {
     pthread_mutex_lock(&kernel.mutex);
@@ -215,6 +236,7 @@ static uint32_t sync_calls(void)
 struct fixture {
     char path[BACKEND_HOST_PATH_BYTES];
     char socket_path[BACKEND_HOST_PATH_BYTES + 8];
+    enum io_engine_kind engine;
     struct blk_device *device;
     struct vhost_backend *backend;
     struct vhost_frontend frontend;
@@ -234,7 +256,7 @@ static void start_backend(struct fixture *fixture, bool write_through)
 
     params.device.queue_count = QUEUES;
     params.device.queue_size = QUEUE_SIZE;
-    params.device.io_engine = IO_ENGINE_SYNC;
+    params.device.io_engine = fixture->engine;
     params.device.write_through = write_through;
     assert_int_equal(blk_device_open(&params.device, NULL, NULL, &fixture->device, &error), 0);
     assert_int_equal(vhost_backend_start(fixture->device, &listen, NULL, &fixture->backend, &error),
@@ -275,12 +297,13 @@ static void reset_queues(struct fixture *fixture)
     }
 }
 
-static int make_fixture(void **state, bool write_through)
+static int make_fixture(void **state, enum io_engine_kind engine, bool write_through)
 {
     struct guest_ram_spec spec = {.gpa = 0x1000, .size = 1 << 20};
     struct fixture *fixture = calloc(1, sizeof(*fixture));
 
     assert_non_null(fixture);
+    fixture->engine = engine;
     kernel.event_count = 0;
     kernel.sync_calls = 0;
     kernel.retries = 0;
@@ -302,12 +325,17 @@ static int make_fixture(void **state, bool write_through)
 
 static int setup(void **state)
 {
-    return make_fixture(state, false);
+    return make_fixture(state, IO_ENGINE_SYNC, false);
+}
+
+static int setup_uring(void **state)
+{
+    return make_fixture(state, IO_ENGINE_URING, false);
 }
 
 static int setup_write_through(void **state)
 {
-    return make_fixture(state, true);
+    return make_fixture(state, IO_ENGINE_SYNC, true);
 }
 
 static int teardown(void **state)
@@ -508,6 +536,33 @@ static void waits_for_writes_in_flight_before_it_confirms_that_the_cache_is_off(
     assert_false(event_at(before + 1).durable);
     assert_int_equal(event_at(before + 2).kind, EVENT_SYNC);
     assert_int_equal(complete(fixture, 0), VIRTIO_BLK_S_OK);
+}
+
+/* The same where writes really are concurrent: not even the sync begins before they have ended. */
+static void syncs_after_the_writes_that_were_in_flight(void **state)
+{
+    struct fixture *fixture = *state;
+    struct frontend_config config = {.offset = 32, .size = 1};
+    struct pollfd answer;
+    struct frontend_reply reply;
+
+    connect_guest(fixture, BLK_CLIENT_FEATURES);
+    hold_completions(true);
+    submit(fixture, 0, VIRTIO_BLK_T_OUT, 8);
+    submit(fixture, 1, VIRTIO_BLK_T_OUT, 16);
+    assert_int_equal(virtq_driver_wait(&fixture->queues[0].driver, 50), 0);
+    assert_int_equal(vhost_frontend_send(&fixture->frontend, FRONTEND_SET_CONFIG,
+                                         FRONTEND_FLAG_NEED_REPLY, &config, 13, NULL, 0),
+                     0);
+    answer = (struct pollfd){.fd = fixture->frontend.fd, .events = POLLIN};
+    assert_int_equal(poll(&answer, 1, 150), 0);
+    assert_int_equal(sync_calls(), 0);
+    hold_completions(false);
+    assert_int_equal(vhost_frontend_receive(&fixture->frontend, &reply), 0);
+    assert_int_equal(reply.payload[0], 0);
+    assert_int_equal(sync_calls(), 1);
+    assert_int_equal(complete(fixture, 0), VIRTIO_BLK_S_OK);
+    assert_int_equal(complete(fixture, 1), VIRTIO_BLK_S_OK);
 }
 
 static void keeps_the_cache_mode_over_connections(void **state)
@@ -747,6 +802,8 @@ int main(void)
         DISK_TEST(makes_volatile_writes_durable_when_the_next_driver_cannot_flush),
         DISK_TEST(syncs_before_it_confirms_that_the_cache_is_off),
         DISK_TEST(waits_for_writes_in_flight_before_it_confirms_that_the_cache_is_off),
+        cmocka_unit_test_setup_teardown(syncs_after_the_writes_that_were_in_flight, setup_uring,
+                                        teardown),
         DISK_TEST(keeps_the_cache_mode_over_connections),
         DISK_TEST(writes_durably_to_a_ring_that_resumes_in_a_new_process),
         DISK_TEST(trusts_the_cache_again_when_the_guest_starts_afresh),

@@ -118,11 +118,23 @@ static void returns_a_chain_that_leaves_the_table(void **state)
 static void ends_a_chain_with_a_readable_buffer_after_a_writable_one(void **state)
 {
     struct raw_guest *guest = &((struct fixture *)*state)->guest;
+    uint8_t *data = raw_guest_at(guest, RAW_GUEST_DATA);
 
     raw_guest_request(guest, VIRTIO_BLK_T_IN, 0, SECTOR);
     raw_guest_desc(guest, 2, RAW_GUEST_DATA + 4096, 16, NEXT, 3);
     raw_guest_desc(guest, 3, RAW_GUEST_STATUS, 1, WRITE, 0);
     raw_guest_expect(guest, 0, VIRTIO_BLK_S_IOERR, 1);
+    /* Counted but not looked at, these would be a header of two readable pieces and a read into
+     * what the device may not write. */
+    memset(data, 0xcc, SECTOR);
+    raw_guest_header(guest, VIRTIO_BLK_T_IN, 0);
+    raw_guest_desc(guest, 0, RAW_GUEST_HEADER, 8, NEXT, 1);
+    raw_guest_desc(guest, 1, RAW_GUEST_HEADER + 8, 8, NEXT | WRITE, 2);
+    raw_guest_desc(guest, 2, RAW_GUEST_DATA, SECTOR, NEXT, 3);
+    raw_guest_desc(guest, 3, RAW_GUEST_STATUS, 1, WRITE, 0);
+    raw_guest_expect(guest, 0, VIRTIO_BLK_S_IOERR, 1);
+    assert_int_equal(data[0], 0xcc);
+    assert_int_equal(data[SECTOR - 1], 0xcc);
 }
 
 static void ends_a_chain_with_a_buffer_that_is_not_in_guest_memory(void **state)
