@@ -176,8 +176,11 @@ static int backend_open(struct vhost_backend *backend, const struct vhost_backen
     if (fd < 0)
         return fd;
     backend->listen_fd = fd;
-    if (lstat(params->socket_path, &backend->socket_status) < 0)
-        return error_set_errno(error, -errno, "socket %s", params->socket_path);
+    if (lstat(params->socket_path, &backend->socket_status) < 0) {
+        int result = error_set_errno(error, -errno, "socket %s", params->socket_path);
+        unlink(params->socket_path); /* later it could not be told from a successor's */
+        return result;
+    }
     return 0;
 }
 
