@@ -141,7 +141,8 @@ fio_command()
     [ "$io" = cached ] || direct=1
     taskset -c "$backend_cpu" fio --name=fio --filename="$work/plain.img" --size="$disk_bytes" \
         --ioengine=io_uring --direct="$direct" --rw="$work_name" --bs="$block" \
-        --iodepth="$depth" --norandommap --randrepeat=0 --invalidate=0 --percentile_list=50:99:99.9 \
+        --iodepth="$depth" --norandommap --randrepeat=0 --invalidate=0 \
+        --lat_percentiles=1 --clat_percentiles=0 --percentile_list=50:99:99.9 \
         --output-format=json --output="$work/fio.json" "$@"
 }
 
@@ -159,15 +160,16 @@ run_fio()
     if [ "$io" = cached ]; then
         warm "$work/plain.img"
     fi
-    cpu=$(fio_cpu "$io" "$work_name" "$block" "$depth" --time_based --runtime="$(awk "BEGIN { print $seconds * 1000 }")ms")
+    cpu=$(fio_cpu "$io" "$work_name" "$block" "$depth" --time_based \
+        --runtime="$(awk "BEGIN { print $seconds * 1000 }")ms")
     settle "$work/plain.img" "$work_name"
     jq -r --arg head "io=$io peer=fio round=$round mode=fio work=$work_name block=$block depth=$depth" \
         --argjson cpu "$cpu" --argjson idle "$idle" '
         .jobs[0] | (if .read.total_ios > 0 then .read else .write end)
         | "\($head) seconds=\(.runtime / 1000) ops=\(.total_ios) iops=\(.iops)"
-        + " p50_us=\(.clat_ns.percentile["50.000000"] / 1000)"
-        + " p99_us=\(.clat_ns.percentile["99.000000"] / 1000)"
-        + " p999_us=\(.clat_ns.percentile["99.900000"] / 1000)"
+        + " p50_us=\(.lat_ns.percentile["50.000000"] / 1000)"
+        + " p99_us=\(.lat_ns.percentile["99.000000"] / 1000)"
+        + " p999_us=\(.lat_ns.percentile["99.900000"] / 1000)"
         + " all_cpu_s=\($cpu) idle_cpu_s=\($idle)"' "$work/fio.json" >>"$results"
 }
 
