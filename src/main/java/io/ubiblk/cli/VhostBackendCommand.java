@@ -23,7 +23,7 @@ import picocli.CommandLine.Mixin;
     description = "Serves a disk to a virtual machine over a vhost-user-blk socket.",
     footerHeading = "%nExit status:%n",
     footer = {
-      "  0    stopped by SIGTERM or SIGINT",
+      "  0    stopped by SIGTERM, SIGINT or SIGHUP",
       "  1    failed to start or to go on; the log on stderr says why",
       "  2    the command line is wrong",
       "  101  internal error; the log has a stack trace to report"
