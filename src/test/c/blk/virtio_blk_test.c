@@ -32,7 +32,7 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
-    memcpy(f->device.device_id, "ubiblk", 6);
+    memcpy(f->device.device_id, "ubiblk", sizeof("ubiblk"));
     f->device.logical_block_size = 512;
     *state = f;
     return 0;

@@ -269,7 +269,7 @@ static void stops_a_ring_that_its_memory_no_longer_holds(void **state)
     struct fixture *f = *state;
     start(f, 0);
     serve(f);
-    struct guest_memory *empty = guest_memory_create();
+    struct guest_memory *empty = guest_memory_create(NULL);
     assert_non_null(empty);
     assert_int_equal(0, vhost_rings_set_memory(f->rings, empty));
     assert_ptr_equal(empty, vhost_rings_memory(f->rings));

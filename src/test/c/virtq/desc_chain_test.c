@@ -211,7 +211,7 @@ static void follows_an_indirect_table_longer_than_the_ring(void **state)
     struct fixture *f = *state;
     enum { ENTRIES = RING_SIZE + 5 };
     struct virtq_desc *table = table_at(f, TABLE);
-    for (uint16_t i = 0; i < ENTRIES; i++) {
+    for (uint32_t i = 0; i < ENTRIES; i++) {
         table[i] =
             descriptor(REGION_B + i, 1, WRITE | (i + 1 < ENTRIES ? NEXT : 0), (uint16_t)(i + 1));
     }

@@ -144,12 +144,12 @@ static void counts_across_the_wrap_of_the_available_index(void **state)
     ring->used[1] = 0xfffe;
     start(ring, 0xfffe, false);
     set_avail_idx(ring, 0xfffe);
-    for (uint16_t i = 0; i < SIZE; i++) {
-        make_available(ring, i);
+    for (uint32_t i = 0; i < SIZE; i++) {
+        make_available(ring, (uint16_t)i);
     }
     assert_int_equal(6, ring->avail[1]);
     assert_int_equal(SIZE, virtq_avail_count(&ring->vq));
-    for (uint16_t i = 0; i < SIZE; i++) {
+    for (uint32_t i = 0; i < SIZE; i++) {
         assert_int_equal(i, virtq_pop(&ring->vq));
     }
     assert_int_equal(0, virtq_avail_count(&ring->vq));
