@@ -10,8 +10,10 @@ import java.util.function.Consumer;
 import org.slf4j.LoggerFactory;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.IExecutionExceptionHandler;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.Spec;
 
 /** Entry point of the jar. The first argument names the program. */
@@ -46,7 +48,7 @@ public final class Main implements Runnable {
     boolean named = arguments.length > 0 && arguments[0].equals(program.getCommandName());
     // Run by itself, a program calls itself by its own name: that of its launcher, not the jar's.
     CommandLine line = named ? program : new CommandLine(new Main()).addSubcommand(program);
-    line.setExecutionExceptionHandler((e, commandLine, parsed) -> failed(e));
+    line.setExecutionExceptionHandler(new ExecutionFailed());
     setUp.accept(line);
     return line.execute(named ? Arrays.copyOfRange(arguments, 1, arguments.length) : arguments);
   }
@@ -66,6 +68,14 @@ public final class Main implements Runnable {
     }
     log.error("internal error", e);
     return ExitCode.INTERNAL;
+  }
+
+  /** A class, not a lambda: one of picocli's old interfaces is in no class-data archive. */
+  private static final class ExecutionFailed implements IExecutionExceptionHandler {
+    @Override
+    public int handleExecutionException(Exception e, CommandLine line, ParseResult parsed) {
+      return failed(e);
+    }
   }
 
   /** The vhost-user back end of this build. */
