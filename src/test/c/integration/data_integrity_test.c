@@ -32,36 +32,98 @@ struct variant {
     enum direct_io direct_io;
     bool encrypted, polling, write_through;
     uint32_t poll_us;
-    uint64_t bounce_bytes;
+    uint64_t bounce_bytes; /* 0: 4 MiB */
+    uint32_t block_size;   /* 0: 512 */
 };
 
 static const struct variant variants[] = {
-    {"bare ring, no features, one region", 0, 0, 1, 1, IO_ENGINE_URING, DIRECT_IO_AUTO, false,
-     false, false, 1000, 4 << 20},
-    {"bare ring, encrypted, sync engine", 0, 0, 1, 1, IO_ENGINE_SYNC, DIRECT_IO_AUTO, true, false,
-     false, 0, 4 << 20},
-    {"EVENT_IDX", EVENT_IDX, MEM_SLOTS, 1, 1, IO_ENGINE_URING, DIRECT_IO_FALSE, false, false, false,
-     0, 4 << 20},
-    {"EVENT_IDX, polling driver, encrypted", EVENT_IDX, MEM_SLOTS, 1, 2, IO_ENGINE_URING,
-     DIRECT_IO_FALSE, true, true, false, 1000, 4 << 20},
-    {"INDIRECT", INDIRECT, 0, 1, 3, IO_ENGINE_URING, DIRECT_IO_AUTO, false, false, false, 50,
-     4 << 20},
-    {"INDIRECT, polling driver, sync engine, page cache", INDIRECT, MEM_SLOTS, 1, 2, IO_ENGINE_SYNC,
-     DIRECT_IO_FALSE, false, true, false, 1000, 4 << 20},
-    {"INDIRECT, FLUSH, encrypted, page cache", INDIRECT | FLUSH, 0, 1, 1, IO_ENGINE_URING,
-     DIRECT_IO_FALSE, true, false, false, 1000, 4 << 20},
-    {"all features, 2 queues, 3 regions", EVENT_IDX | INDIRECT | FLUSH | MQ, MEM_SLOTS, 2, 3,
-     IO_ENGINE_URING, DIRECT_IO_AUTO, false, false, false, 1000, 4 << 20},
-    {"all features, 4 queues, 3 regions, encrypted", EVENT_IDX | INDIRECT | FLUSH | MQ, MEM_SLOTS,
-     4, 3, IO_ENGINE_URING, DIRECT_IO_AUTO, true, false, false, 1000, 4 << 20},
-    {"all features, 4 queues, sync engine, encrypted", EVENT_IDX | INDIRECT | FLUSH | MQ, 0, 4, 3,
-     IO_ENGINE_SYNC, DIRECT_IO_AUTO, true, false, false, 0, 4 << 20},
-    {"all features, 3 queues, page cache, polling driver", EVENT_IDX | INDIRECT | FLUSH | MQ,
-     MEM_SLOTS, 3, 2, IO_ENGINE_URING, DIRECT_IO_FALSE, false, true, false, 0, 4 << 20},
-    {"all features, smallest bounce pool, encrypted", EVENT_IDX | INDIRECT | FLUSH | MQ, MEM_SLOTS,
-     2, 2, IO_ENGINE_URING, DIRECT_IO_AUTO, true, false, false, 1000, 1 << 20},
-    {"write-through", EVENT_IDX | INDIRECT | FLUSH, MEM_SLOTS, 1, 1, IO_ENGINE_URING,
-     DIRECT_IO_AUTO, false, false, true, 1000, 4 << 20},
+    {.name = "bare ring, no features, one region", .queues = 1, .regions = 1, .poll_us = 1000},
+    {.name = "bare ring, encrypted, sync engine",
+     .queues = 1,
+     .regions = 1,
+     .engine = IO_ENGINE_SYNC,
+     .encrypted = true},
+    {.name = "EVENT_IDX",
+     .features = EVENT_IDX,
+     .protocol_features = MEM_SLOTS,
+     .queues = 1,
+     .regions = 1,
+     .direct_io = DIRECT_IO_FALSE},
+    {.name = "EVENT_IDX, polling driver, encrypted",
+     .features = EVENT_IDX,
+     .protocol_features = MEM_SLOTS,
+     .queues = 1,
+     .regions = 2,
+     .direct_io = DIRECT_IO_FALSE,
+     .encrypted = true,
+     .polling = true,
+     .poll_us = 1000},
+    {.name = "INDIRECT", .features = INDIRECT, .queues = 1, .regions = 3, .poll_us = 50},
+    {.name = "INDIRECT, polling driver, sync engine, page cache",
+     .features = INDIRECT,
+     .protocol_features = MEM_SLOTS,
+     .queues = 1,
+     .regions = 2,
+     .engine = IO_ENGINE_SYNC,
+     .direct_io = DIRECT_IO_FALSE,
+     .polling = true,
+     .poll_us = 1000},
+    {.name = "INDIRECT, FLUSH, encrypted, page cache",
+     .features = INDIRECT | FLUSH,
+     .queues = 1,
+     .regions = 1,
+     .direct_io = DIRECT_IO_FALSE,
+     .encrypted = true,
+     .poll_us = 1000},
+    {.name = "all features, 2 queues, 3 regions",
+     .features = EVENT_IDX | INDIRECT | FLUSH | MQ,
+     .protocol_features = MEM_SLOTS,
+     .queues = 2,
+     .regions = 3,
+     .poll_us = 1000},
+    {.name = "all features, 4 queues, 3 regions, encrypted",
+     .features = EVENT_IDX | INDIRECT | FLUSH | MQ,
+     .protocol_features = MEM_SLOTS,
+     .queues = 4,
+     .regions = 3,
+     .encrypted = true,
+     .poll_us = 1000},
+    {.name = "all features, 4 queues, sync engine, encrypted",
+     .features = EVENT_IDX | INDIRECT | FLUSH | MQ,
+     .queues = 4,
+     .regions = 3,
+     .engine = IO_ENGINE_SYNC,
+     .encrypted = true},
+    {.name = "all features, 3 queues, page cache, polling driver",
+     .features = EVENT_IDX | INDIRECT | FLUSH | MQ,
+     .protocol_features = MEM_SLOTS,
+     .queues = 3,
+     .regions = 2,
+     .direct_io = DIRECT_IO_FALSE,
+     .polling = true},
+    {.name = "all features, smallest bounce pool, encrypted",
+     .features = EVENT_IDX | INDIRECT | FLUSH | MQ,
+     .protocol_features = MEM_SLOTS,
+     .queues = 2,
+     .regions = 2,
+     .encrypted = true,
+     .poll_us = 1000,
+     .bounce_bytes = 1 << 20},
+    {.name = "write-through",
+     .features = EVENT_IDX | INDIRECT | FLUSH,
+     .protocol_features = MEM_SLOTS,
+     .queues = 1,
+     .regions = 1,
+     .write_through = true,
+     .poll_us = 1000},
+    {.name = "logical blocks of 4096 bytes",
+     .features = EVENT_IDX | INDIRECT | FLUSH,
+     .protocol_features = MEM_SLOTS,
+     .queues = 1,
+     .regions = 3,
+     .encrypted = true,
+     .poll_us = 1000,
+     .block_size = 4096},
 };
 
 enum { VARIANTS = sizeof(variants) / sizeof(variants[0]) };
@@ -123,8 +185,14 @@ static void run_variant(const struct variant *variant, const char *path, uint64_
     host_params.device.direct_io = variant->direct_io;
     host_params.device.write_through = variant->write_through;
     host_params.device.poll_timeout_us = variant->poll_us;
-    host_params.device.bounce_bytes = variant->bounce_bytes;
     host_params.encrypted = variant->encrypted;
+    if (variant->bounce_bytes != 0) {
+        host_params.device.bounce_bytes = variant->bounce_bytes;
+    }
+    if (variant->block_size != 0) {
+        host_params.device.logical_block_size = variant->block_size;
+        params.sector_unit = variant->block_size / SECTOR;
+    }
     assert_int_equal(stamped_disk_init(&disk, DISK_BYTES / SECTOR), 0);
     assert_int_equal(blk_stress_init(&stress, &params, &disk), 0);
     assert_int_equal(backend_host_start(&host, &host_params), 0);
@@ -146,7 +214,7 @@ static void run_variant(const struct variant *variant, const char *path, uint64_
 
 static void keeps_every_sector_under_mixed_requests(void **state)
 {
-    uint64_t total = test_count(26000, 1000000);
+    uint64_t total = test_count_long(28000, 1000000);
     char path[BACKEND_HOST_PATH_BYTES];
 
     (void)state;

@@ -565,6 +565,54 @@ static void syncs_after_the_writes_that_were_in_flight(void **state)
     assert_int_equal(complete(fixture, 1), VIRTIO_BLK_S_OK);
 }
 
+/* Who comes while the requests of the one before are still in flight is neither answered nor turned
+ * away until they have ended. */
+static void lets_the_next_front_end_wait_while_the_old_one_drains(void **state)
+{
+    struct fixture *fixture = *state;
+    struct pollfd answer;
+    struct frontend_reply reply;
+
+    connect_guest(fixture, BLK_CLIENT_FEATURES);
+    hold_completions(true);
+    submit(fixture, 0, VIRTIO_BLK_T_OUT, 8);
+    assert_int_equal(virtq_driver_wait(&fixture->queues[0].driver, 50), 0);
+    vhost_frontend_disconnect(&fixture->frontend);
+    assert_int_equal(vhost_frontend_connect(&fixture->frontend, fixture->socket_path, WAIT_MS), 0);
+    assert_int_equal(
+        vhost_frontend_send(&fixture->frontend, FRONTEND_GET_FEATURES, 0, NULL, 0, NULL, 0), 0);
+    answer = (struct pollfd){.fd = fixture->frontend.fd, .events = POLLIN};
+    assert_int_equal(poll(&answer, 1, 150), 0);
+    hold_completions(false);
+    assert_int_equal(vhost_frontend_receive(&fixture->frontend, &reply), 0);
+    assert_int_equal(complete(fixture, 0), VIRTIO_BLK_S_OK);
+}
+
+/* GET_VRING_BASE is answered when everything that was popped has been pushed. */
+static void stops_a_ring_only_when_its_requests_have_ended(void **state)
+{
+    struct fixture *fixture = *state;
+    struct frontend_vring_state vring = {.index = 0};
+    struct pollfd answer;
+    struct frontend_reply reply;
+
+    connect_guest(fixture, BLK_CLIENT_FEATURES);
+    hold_completions(true);
+    submit(fixture, 0, VIRTIO_BLK_T_OUT, 8);
+    assert_int_equal(virtq_driver_wait(&fixture->queues[0].driver, 50), 0);
+    assert_int_equal(vhost_frontend_send(&fixture->frontend, FRONTEND_GET_VRING_BASE, 0, &vring,
+                                         sizeof(vring), NULL, 0),
+                     0);
+    answer = (struct pollfd){.fd = fixture->frontend.fd, .events = POLLIN};
+    assert_int_equal(poll(&answer, 1, 150), 0);
+    hold_completions(false);
+    assert_int_equal(vhost_frontend_receive(&fixture->frontend, &reply), 0);
+    memcpy(&vring, reply.payload, sizeof(vring));
+    assert_int_equal(vring.num, 1);
+    assert_true(virtq_driver_has_used(&fixture->queues[0].driver));
+    assert_int_equal(complete(fixture, 0), VIRTIO_BLK_S_OK);
+}
+
 static void keeps_the_cache_mode_over_connections(void **state)
 {
     struct fixture *fixture = *state;
@@ -803,6 +851,10 @@ int main(void)
         DISK_TEST(syncs_before_it_confirms_that_the_cache_is_off),
         DISK_TEST(waits_for_writes_in_flight_before_it_confirms_that_the_cache_is_off),
         cmocka_unit_test_setup_teardown(syncs_after_the_writes_that_were_in_flight, setup_uring,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(lets_the_next_front_end_wait_while_the_old_one_drains,
+                                        setup_uring, teardown),
+        cmocka_unit_test_setup_teardown(stops_a_ring_only_when_its_requests_have_ended, setup_uring,
                                         teardown),
         DISK_TEST(keeps_the_cache_mode_over_connections),
         DISK_TEST(writes_durably_to_a_ring_that_resumes_in_a_new_process),

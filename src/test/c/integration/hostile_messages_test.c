@@ -676,7 +676,7 @@ static void outlives_random_messages(void **state)
 {
     struct fixture *fixture = *state;
     struct test_random random = {test_seed()};
-    uint64_t rounds = test_count(500, 20000);
+    uint64_t rounds = test_count_long(500, 20000);
 
     test_print_scale(rounds, "connections of random messages");
     for (uint64_t round = 0; round < rounds; round++) {

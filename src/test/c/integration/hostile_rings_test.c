@@ -393,7 +393,7 @@ static void returns_every_head_of_random_chains(void **state)
 {
     struct fixture *fixture = *state;
     struct test_random random = {test_seed()};
-    uint64_t rounds = test_count(2000, 100000);
+    uint64_t rounds = test_count_long(2000, 100000);
 
     test_print_scale(rounds, "batches of random chains");
     for (uint64_t round = 0; round < rounds; round++) {

@@ -113,7 +113,7 @@ static void stop_and_start(struct fixture *fixture, uint32_t queue)
 
 static void completes_each_head_once_over_stops_and_starts(void **state)
 {
-    uint64_t rounds = test_count(150, 3000);
+    uint64_t rounds = test_count_long(150, 3000);
     struct fixture *fixture = test_malloc(sizeof(*fixture));
 
     (void)state;
@@ -136,7 +136,7 @@ static void completes_each_head_once_over_stops_and_starts(void **state)
 
 static void completes_each_head_once_over_connections_that_break(void **state)
 {
-    uint64_t rounds = test_count(90, 3000);
+    uint64_t rounds = test_count_long(90, 3000);
     struct fixture *fixture = test_malloc(sizeof(*fixture));
 
     (void)state;
@@ -159,7 +159,7 @@ static void completes_each_head_once_over_connections_that_break(void **state)
 
 static void serves_on_while_regions_are_removed_moved_and_added(void **state)
 {
-    uint64_t rounds = test_count(60, 1500);
+    uint64_t rounds = test_count_long(60, 1500);
     struct fixture *fixture = test_malloc(sizeof(*fixture));
     uint32_t mappings;
 
@@ -187,7 +187,7 @@ static void serves_on_while_regions_are_removed_moved_and_added(void **state)
 
 static void ends_requests_whose_region_is_removed_under_them(void **state)
 {
-    uint64_t rounds = test_count(30, 900);
+    uint64_t rounds = test_count_long(30, 900);
     struct fixture *fixture = test_malloc(sizeof(*fixture));
 
     (void)state;
@@ -213,7 +213,7 @@ static void ends_requests_whose_region_is_removed_under_them(void **state)
 static void serves_on_while_the_memory_table_is_replaced(void **state)
 {
     struct kind kind = {.without = FRONTEND_BIT(FRONTEND_PROTOCOL_MEM_SLOTS)};
-    uint64_t rounds = test_count(40, 1000);
+    uint64_t rounds = test_count_long(40, 1000);
     struct fixture *fixture = test_malloc(sizeof(*fixture));
 
     (void)state;

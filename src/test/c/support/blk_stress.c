@@ -30,6 +30,9 @@ enum {
 /* Guest addresses of the regions: far apart, one of them above 4 GiB. */
 static const uint64_t region_gpa[] = {0x1000, 0x10000000, 0x140000000, 0x400000000};
 
+/* Where they begin in their files; one not even at a page. */
+static const uint64_t file_offset[] = {8192, 0, 1 << 20, 0x10a30};
+
 __attribute__((format(printf, 3, 4))) static int fail(struct blk_stress *stress, int error,
                                                       const char *format, ...)
 {
@@ -67,13 +70,14 @@ static uint64_t control_bytes(const struct blk_stress_params *params)
 
 static int init_ram(struct blk_stress *stress)
 {
-    struct guest_ram_spec specs[SHAPE_ARENAS_MAX] = {
-        {.gpa = region_gpa[0], .size = control_bytes(&stress->params), .file_offset = 8192}};
+    struct guest_ram_spec specs[SHAPE_ARENAS_MAX] = {{.gpa = region_gpa[0],
+                                                      .size = control_bytes(&stress->params),
+                                                      .file_offset = file_offset[0]}};
 
     for (uint32_t i = 1; i <= stress->params.region_count; i++) {
         specs[i] = (struct guest_ram_spec){.gpa = region_gpa[i],
                                            .size = region_bytes(&stress->params),
-                                           .file_offset = i == 2 ? 1 << 20 : 0,
+                                           .file_offset = file_offset[i],
                                            .sealed = i == 1};
         stress->usable_regions |= 1u << i;
     }

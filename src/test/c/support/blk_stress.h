@@ -36,11 +36,10 @@ struct blk_stress_params {
     uint32_t queue_count;
     uint32_t region_count; /* 1 to 3 regions of guest memory for requests */
     uint16_t queue_size;
-    uint16_t depth;          /* requests in flight per queue */
-    uint32_t styles;         /* bit per enum shape_style; 0: all */
-    bool polling;            /* looks at the rings with signals off; else waits for signals */
-    bool whole_sectors_only; /* no request whose length is no multiple of a sector */
-    uint32_t sector_unit;    /* sectors and counts are multiples of this; 0: 1 */
+    uint16_t depth;       /* requests in flight per queue */
+    uint32_t styles;      /* bit per enum shape_style; 0: all */
+    bool polling;         /* looks at the rings with signals off; else waits for signals */
+    uint32_t sector_unit; /* sectors and counts are multiples of this; 0: 1 */
 };
 
 enum stress_expectation { EXPECT_OK, EXPECT_IOERR, EXPECT_UNSUPP, EXPECT_ANY };

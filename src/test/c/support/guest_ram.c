@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { PAGE = 4096 };
+
 static int open_region_file(const struct guest_ram *ram, const struct guest_ram_spec *spec)
 {
     int fd = spec->file_of > 0 ? fcntl(ram->regions[spec->file_of - 1].fd, F_DUPFD_CLOEXEC, 0)
@@ -43,7 +45,8 @@ static int grow_region_file(int fd, const struct guest_ram_spec *spec)
 int guest_ram_add(struct guest_ram *ram, const struct guest_ram_spec *spec)
 {
     struct guest_ram_region *region = &ram->regions[ram->region_count];
-    void *host;
+    uint64_t into_page = spec->file_offset % PAGE;
+    void *mapping;
     int fd, error;
 
     if (ram->region_count == GUEST_RAM_REGIONS_MAX) {
@@ -58,8 +61,9 @@ int guest_ram_add(struct guest_ram *ram, const struct guest_ram_spec *spec)
         close(fd);
         return error;
     }
-    host = mmap(NULL, spec->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)spec->file_offset);
-    if (host == MAP_FAILED) {
+    mapping = mmap(NULL, spec->size + into_page, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+                   (off_t)(spec->file_offset - into_page));
+    if (mapping == MAP_FAILED) {
         error = -errno;
         close(fd);
         return error;
@@ -70,7 +74,9 @@ int guest_ram_add(struct guest_ram *ram, const struct guest_ram_spec *spec)
                                   .uaddr = spec->gpa + (spec->identity ? 0 : GUEST_RAM_UADDR_BIAS),
                                   .file_offset = spec->file_offset,
                                   .fd = fd,
-                                  .host = host};
+                                  .host = (uint8_t *)mapping + into_page,
+                                  .mapping = mapping,
+                                  .mapping_bytes = spec->size + into_page};
     ram->region_count++;
     return 0;
 }
@@ -92,7 +98,7 @@ int guest_ram_init(struct guest_ram *ram, const struct guest_ram_spec *specs, ui
 void guest_ram_deinit(struct guest_ram *ram)
 {
     for (uint32_t i = 0; i < ram->region_count; i++) {
-        munmap(ram->regions[i].host, ram->regions[i].size);
+        munmap(ram->regions[i].mapping, ram->regions[i].mapping_bytes);
         close(ram->regions[i].fd);
     }
     ram->region_count = 0;

@@ -26,7 +26,7 @@ enum { GUEST_RAM_REGIONS_MAX = 32 };
 struct guest_ram_spec {
     uint64_t gpa;         /* multiple of 4096 */
     uint64_t size;        /* need not be a multiple of a page */
-    uint64_t file_offset; /* multiple of 4096 */
+    uint64_t file_offset; /* of any alignment, which host addresses then share */
     int file_of;          /* 0: a memfd of its own; n: the memfd of region n - 1 */
     bool sealed;          /* the memfd cannot shrink */
     bool identity;        /* uaddr is the gpa */
@@ -36,6 +36,8 @@ struct guest_ram_region {
     uint64_t gpa, size, uaddr, file_offset;
     int fd;
     uint8_t *host;
+    void *mapping; /* of whole pages, host lies in the first */
+    size_t mapping_bytes;
     uint64_t used; /* bytes handed out by guest_ram_alloc */
 };
 
