@@ -8,6 +8,7 @@
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 programs=$repository/build/bench/benchmarks
 tools=$repository/build/bench/tools
+home=$repository/target/ubiblk
 output=$repository/target/bench
 work=${UBIBLK_BENCH_DIR:-/var/tmp/ubiblk-bench}
 disk_bytes=$((1024 * 1024 * 1024))
@@ -37,8 +38,8 @@ build_programs()
 {
     cmake -S "$repository" -B "$repository/build/bench" -G Ninja -DJNI=OFF >/dev/null
     cmake --build "$repository/build/bench" --target bench backend_host >/dev/null
-    if ! $use_core && [ ! -r "$repository/target/ubiblk.jar" ]; then
-        die "no target/ubiblk.jar; build it (mvn package), or use --core"
+    if ! $use_core && [ ! -r "$home/ubiblk.jar" ]; then
+        die "no $home/ubiblk.jar; build it (mvn package), or use --core"
     fi
 }
 

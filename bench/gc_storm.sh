@@ -43,8 +43,8 @@ start_storm()
 {
     local kind=$1
     rm -f "$work/storm.sock"
-    taskset -c "$client_cpu" "${UBIBLK_JAVA:-java}" "@$repository/dist/jvm.args" \
-        -XX:ErrorFile=/dev/null -cp "$repository/target/ubiblk.jar" \
+    taskset -c "$client_cpu" "${UBIBLK_JAVA:-java}" "@$home/jvm.args" \
+        -XX:ErrorFile=/dev/null -cp "$home/ubiblk.jar" \
         "$repository/bench/GcStorm.java" "$kind" vhost-backend --config "$work/storm.yaml" \
         >>"$work/log" 2>&1 </dev/null &
     backend_pid=$!
