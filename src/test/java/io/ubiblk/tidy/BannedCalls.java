@@ -50,11 +50,14 @@ public final class BannedCalls {
   }
 
   static List<Finding> check(SourceFile file) {
-    return BANS.stream()
-        .filter(ban -> ban.where().test(file))
+    List<Ban> bans = BANS.stream().filter(ban -> ban.where().test(file)).toList();
+    if (bans.isEmpty()) {
+      return List.of();
+    }
+    List<String> code = file.codeLines();
+    return bans.stream()
         .flatMap(
-            ban ->
-                file.findingsWhere(file.codeLines(), ban.call(), "use " + ban.instead()).stream())
+            ban -> file.findingsWhere(code, ban.call(), "use " + ban.instead()).stream())
         .toList();
   }
 
