@@ -59,6 +59,11 @@ class TidyTest {
     assertThat(TreeRules.links(tree, allPaths())).isEmpty();
   }
 
+  @Test
+  void everySourceOfTheCoreHasItsTest() {
+    assertThat(TreeRules.testBesideSource(tree, Set.of())).isEmpty();
+  }
+
   private static void assertTidy(List<Rule> rules) {
     List<Finding> findings =
         tree.files().stream()

@@ -56,8 +56,7 @@ public final class BannedCalls {
     }
     List<String> code = file.codeLines();
     return bans.stream()
-        .flatMap(
-            ban -> file.findingsWhere(code, ban.call(), "use " + ban.instead()).stream())
+        .flatMap(ban -> file.findingsWhere(code, ban.call(), "use " + ban.instead()).stream())
         .toList();
   }
 

@@ -145,6 +145,7 @@ class RulesTest {
                 new SourceFile("src/main/c/base/error.c", ""),
                 new SourceFile("src/main/c/base/log.c", ""),
                 new SourceFile("src/main/c/base/entry.c", ""),
+                new SourceFile("src/main/c/jni/jni_env.c", ""),
                 new SourceFile("src/test/c/base/log_test.c", "")));
     assertThat(TreeRules.testBesideSource(tree, Set.of("src/main/c/base/entry.c")))
         .extracting(Finding::message)

@@ -28,7 +28,7 @@ public final class TextRules {
 
   static List<Finding> lineLength(SourceFile file) {
     List<Finding> findings = new ArrayList<>();
-    if (!file.isJava()) {
+    if (!file.isC() && !file.isJava()) {
       return findings;
     }
     List<String> lines = file.lines();

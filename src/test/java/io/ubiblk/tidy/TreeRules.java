@@ -73,19 +73,22 @@ public final class TreeRules {
     return anchors;
   }
 
-  /** Every source of the core has a test of its name at the same place of the test tree. */
+  /**
+   * Every source of the core has a test of its name at the same place of the test tree. The JNI
+   * layer has none: the tests of the Java classes that it serves run it, under -Xcheck:jni.
+   */
   public static List<Finding> testBesideSource(SourceTree tree, Set<String> excepted) {
     Set<String> paths =
         tree.files().stream().map(SourceFile::path).collect(Collectors.toUnmodifiableSet());
     return tree.files().stream()
         .filter(file -> file.isUnder("src/main/c") && file.path().endsWith(".c"))
-        .filter(file -> !excepted.contains(file.path()))
-        .filter(file -> !paths.contains(testOf(file.path(), "_test.c")))
-        .map(file -> file.finding(1, "has no " + testOf(file.path(), "_test.c")))
+        .filter(file -> !file.isUnder("src/main/c/jni") && !excepted.contains(file.path()))
+        .filter(file -> !paths.contains(testOf(file.path())))
+        .map(file -> file.finding(1, "has no " + testOf(file.path())))
         .toList();
   }
 
-  private static String testOf(String source, String suffix) {
-    return source.replace("src/main/c/", "src/test/c/").replaceAll("\\.c$", suffix);
+  private static String testOf(String source) {
+    return source.replace("src/main/c/", "src/test/c/").replaceAll("\\.c$", "_test.c");
   }
 }
