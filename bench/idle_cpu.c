@@ -66,13 +66,15 @@ static void read_line(pid_t pid, int tid, const char *what, char *line, int size
 /* schedstat: CPU time in nanoseconds, time waited for a CPU, number of times on a CPU. */
 static void read_thread(pid_t pid, int tid, struct thread_usage *thread)
 {
-    uint64_t waited;
     char line[128];
+    char *rest;
 
     *thread = (struct thread_usage){.tid = tid};
     read_line(pid, tid, "comm", thread->name, sizeof(thread->name));
     read_line(pid, tid, "schedstat", line, sizeof(line));
-    sscanf(line, "%" SCNu64 " %" SCNu64 " %" SCNu64, &thread->cpu_ns, &waited, &thread->switches);
+    thread->cpu_ns = strtoull(line, &rest, 10);
+    strtoull(rest, &rest, 10);
+    thread->switches = strtoull(rest, NULL, 10);
 }
 
 static void read_usage(pid_t pid, struct usage *usage)

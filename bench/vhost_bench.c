@@ -363,11 +363,15 @@ static int bench_run(struct bench *bench)
 int main(int argc, char **argv)
 {
     struct bench_options options;
-    struct bench *bench = calloc(1, sizeof(*bench));
+    struct bench *bench;
     int error;
 
-    if (bench == NULL || !parse(&options, argc, argv)) {
+    if (!parse(&options, argc, argv)) {
         return usage();
+    }
+    bench = calloc(1, sizeof(*bench));
+    if (bench == NULL) {
+        return 1;
     }
     bench->options = &options;
     error = bench_open(bench);

@@ -36,9 +36,9 @@ static int read_all(int fd)
     if (chunk == NULL) {
         return -ENOMEM;
     }
-    while ((got = read(fd, chunk, CHUNK_BYTES)) > 0) {
-        continue;
-    }
+    do {
+        got = read(fd, chunk, CHUNK_BYTES);
+    } while (got > 0);
     free(chunk);
     return got < 0 ? -errno : 0;
 }
