@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * A guest can make its back end say something as often as it likes, by switching its cache mode or
+ * breaking its ring and starting over. So lines below error are counted by the minute, and what is
+ * too much is left out, with one line that says how much that was. Errors are few by nature (each
+ * ends something for good) and must not be lost behind such noise.
+ */
 #include "log.h"
 
 #include <errno.h>
@@ -9,6 +15,10 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
+
+#define MINUTE_NS UINT64_C(60000000000)
+
 struct log {
     pthread_mutex_t mutex;
     pthread_cond_t filled;
@@ -16,7 +26,10 @@ struct log {
     uint32_t capacity;
     uint32_t head;
     uint32_t count;
-    uint64_t dropped;
+    uint64_t dropped;  /* since the reader was told: the ring was full */
+    uint64_t left_out; /* since the reader was told: too many in a minute */
+    uint64_t minute_start_ns;
+    uint32_t minute_lines;
     bool closed;
     struct log_record records[];
 };
@@ -48,23 +61,63 @@ void log_destroy(struct log *log)
     free(log);
 }
 
+/* The next free record, with its level set, or NULL when the ring is full. Under the mutex. */
+static struct log_record *record_take(struct log *log, enum log_level level)
+{
+    if (log->count == log->capacity) {
+        log->dropped++;
+        return NULL;
+    }
+    struct log_record *record = &log->records[(log->head + log->count) % log->capacity];
+    record->level = level;
+    log->count++;
+    pthread_cond_signal(&log->filled);
+    return record;
+}
+
+static void describe_left_out(struct log *log, struct log_record *record)
+{
+    record->level = LOG_WARN;
+    snprintf(record->message, sizeof(record->message),
+             "%llu log lines were left out: more than %d in a minute",
+             (unsigned long long)log->left_out, LOG_LINES_PER_MINUTE);
+    log->left_out = 0;
+}
+
+/* Whether this minute has room for one more line below error. Under the mutex. */
+static bool minute_has_room(struct log *log, uint64_t now_ns)
+{
+    if (now_ns - log->minute_start_ns >= MINUTE_NS) {
+        log->minute_start_ns = now_ns;
+        log->minute_lines = 0;
+        struct log_record *record = log->left_out > 0 ? record_take(log, LOG_WARN) : NULL;
+        if (record) {
+            describe_left_out(log, record);
+        }
+    }
+    if (log->minute_lines == LOG_LINES_PER_MINUTE) {
+        log->left_out++;
+        return false;
+    }
+    log->minute_lines++;
+    return true;
+}
+
 void log_write(struct log *log, enum log_level level, const char *format, ...)
 {
     if (!log || level > log->level) {
         return;
     }
     pthread_mutex_lock(&log->mutex);
-    if (log->count == log->capacity) {
-        log->dropped++;
-    } else {
-        struct log_record *record = &log->records[(log->head + log->count) % log->capacity];
-        record->level = level;
+    struct log_record *record = NULL;
+    if (level == LOG_ERROR || minute_has_room(log, clock_now_ns())) {
+        record = record_take(log, level);
+    }
+    if (record) {
         va_list args;
         va_start(args, format);
         vsnprintf(record->message, sizeof(record->message), format, args);
         va_end(args);
-        log->count++;
-        pthread_cond_signal(&log->filled);
     }
     pthread_mutex_unlock(&log->mutex);
 }
@@ -105,6 +158,8 @@ int log_wait(struct log *log, struct log_record *record, int timeout_ms)
                  "%llu log lines were dropped: more than %u waited",
                  (unsigned long long)log->dropped, log->capacity);
         log->dropped = 0;
+    } else if (log->closed && log->left_out > 0) {
+        describe_left_out(log, record);
     } else {
         result = log->closed ? -ESHUTDOWN : 0;
     }

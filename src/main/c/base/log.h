@@ -4,8 +4,9 @@
  *
  * C has no logger of its own. A thread that has something to say writes one record; a Java thread
  * waits in log_wait and hands each record to the logger. When the ring is full the record is
- * counted and dropped: nobody waits for a logger. Cold paths only: connections, negotiations,
- * failures. Never per request, never key material.
+ * counted and dropped: nobody waits for a logger. Lines below error are limited to
+ * LOG_LINES_PER_MINUTE, since a guest can cause some of them at will. Cold paths only: connections,
+ * negotiations, failures. Never per request, never key material.
  */
 #ifndef UBIBLK_BASE_LOG_H
 #define UBIBLK_BASE_LOG_H
@@ -14,7 +15,7 @@
 
 enum log_level { LOG_ERROR = 0, LOG_WARN = 1, LOG_INFO = 2, LOG_DEBUG = 3 };
 
-enum { LOG_RECORD_BYTES = 512 };
+enum { LOG_RECORD_BYTES = 512, LOG_LINES_PER_MINUTE = 300 };
 
 struct log_record {
     enum log_level level;
@@ -38,7 +39,9 @@ void log_write(struct log *log, enum log_level level, const char *format, ...)
 /*
  * Takes the oldest record. Waits up to timeout_ms (-1: for ever) for one.
  * Returns 1 with *record filled, 0 on timeout, -ESHUTDOWN after log_close once the ring is empty.
- * Lines that were dropped since the last call are reported as one warning. One reader at a time.
+ * Lines that were dropped since the last call are reported as one warning; lines left out in a
+ * minute as one warning in the next minute that has a line, or after log_close. One reader at a
+ * time.
  */
 int log_wait(struct log *log, struct log_record *record, int timeout_ms);
 

@@ -99,6 +99,34 @@ static void counts_lines_that_it_dropped_and_says_so_once(void **state)
     log_destroy(log);
 }
 
+/* The minute that begins during the test at the latest has no room for all of them. */
+static void leaves_out_what_is_too_much_for_a_minute_but_no_error(void **state)
+{
+    (void)state;
+    enum { LINES = 2 * LOG_LINES_PER_MINUTE + 10 };
+    struct log *log = log_create(LOG_INFO, LINES + 2);
+    struct log_record record;
+    for (int i = 0; i < LINES; i++) {
+        log_write(log, LOG_WARN, "again");
+    }
+    log_write(log, LOG_ERROR, "broken");
+    log_close(log);
+    uint64_t lines = 0;
+    uint64_t left_out = 0;
+    bool error_seen = false;
+    while (log_wait(log, &record, 0) == 1) {
+        error_seen |= record.level == LOG_ERROR;
+        lines += strcmp(record.message, "again") == 0;
+        if (strstr(record.message, "log lines were left out")) {
+            left_out += strtoull(record.message, NULL, 10);
+        }
+    }
+    assert_true(error_seen);
+    assert_in_range(lines, LOG_LINES_PER_MINUTE, 2 * LOG_LINES_PER_MINUTE);
+    assert_int_equal(LINES, lines + left_out);
+    log_destroy(log);
+}
+
 static void gives_up_after_the_timeout(void **state)
 {
     (void)state;
@@ -161,7 +189,7 @@ static void *write_many(void *argument)
 {
     const struct writer *writer = argument;
     for (uint64_t i = 0; i < writer->count; i++) {
-        log_write(writer->log, LOG_INFO, "line");
+        log_write(writer->log, LOG_ERROR, "line");
     }
     return NULL;
 }
@@ -198,6 +226,7 @@ int main(void)
         cmocka_unit_test(cuts_a_long_line),
         cmocka_unit_test(goes_round_its_ring),
         cmocka_unit_test(counts_lines_that_it_dropped_and_says_so_once),
+        cmocka_unit_test(leaves_out_what_is_too_much_for_a_minute_but_no_error),
         cmocka_unit_test(gives_up_after_the_timeout),
         cmocka_unit_test(hands_out_what_is_left_after_the_close),
         cmocka_unit_test(wakes_a_reader_that_waits),
