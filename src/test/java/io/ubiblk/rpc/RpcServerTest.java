@@ -66,6 +66,15 @@ class RpcServerTest {
   }
 
   @Test
+  void answers_a_command_that_is_no_unicode_text() throws IOException {
+    try (RpcClient client = connect()) {
+      client.send("{\"command\":\"a\\ud800b\"}\n{\"command\":\"version\"}\n");
+      assertThat(client.readLine()).startsWith("{\"error\":\"unknown command: a");
+      assertThat(client.readLine()).isEqualTo(VERSION_ANSWER);
+    }
+  }
+
+  @Test
   void processes_an_unterminated_last_line() throws IOException {
     try (RpcClient client = connect()) {
       client.send("{\"command\":\"status\"}\n{\"command\":\"version\"}");
