@@ -201,6 +201,16 @@ static void set_errors(int read_error, int write_error, int sync_error)
     pthread_mutex_unlock(&kernel.mutex);
 }
 
+/* How transfers go from here on: in pieces, not at all, or after calls that are interrupted. */
+static void set_transfers(bool shorten, bool stall, int retries)
+{
+    pthread_mutex_lock(&kernel.mutex);
+    kernel.shorten = shorten;
+    kernel.stall = stall;
+    kernel.retries = retries;
+    pthread_mutex_unlock(&kernel.mutex);
+}
+
 static uint32_t event_count(void)
 {
     uint32_t count;
@@ -306,8 +316,9 @@ static int make_fixture(void **state, enum io_engine_kind engine, bool write_thr
     fixture->engine = engine;
     kernel.event_count = 0;
     kernel.sync_calls = 0;
-    kernel.retries = 0;
-    kernel.shorten = kernel.stall = kernel.held = kernel.hold_writes = false;
+    kernel.held = kernel.hold_writes = false;
+    set_transfers(false, false, 0);
+    hold_completions(false);
     set_errors(0, 0, 0);
     assert_int_equal(test_disk_create(fixture->path, DISK_BYTES), 0);
     snprintf(fixture->socket_path, sizeof(fixture->socket_path), "%s.sock", fixture->path);
@@ -740,15 +751,14 @@ static void continues_short_transfers_and_interrupted_calls(void **state)
         pattern[i] = (uint8_t)(i * 7 + i / 256);
     }
     connect_guest(fixture, BLK_CLIENT_FEATURES);
-    kernel.shorten = true;
-    kernel.retries = 5;
+    set_transfers(true, false, 5);
     memcpy(data, pattern, sizeof(pattern));
     assert_int_equal(execute(fixture, VIRTIO_BLK_T_OUT, 40), VIRTIO_BLK_S_OK);
     memset(data, 0, sizeof(pattern));
-    kernel.retries = 5;
+    set_transfers(true, false, 5);
     assert_int_equal(execute(fixture, VIRTIO_BLK_T_IN, 40), VIRTIO_BLK_S_OK);
     assert_memory_equal(data, pattern, sizeof(pattern));
-    kernel.shorten = false;
+    set_transfers(false, false, 0);
     memset(data, 0, sizeof(pattern));
     assert_int_equal(execute(fixture, VIRTIO_BLK_T_IN, 40), VIRTIO_BLK_S_OK);
     assert_memory_equal(data, pattern, sizeof(pattern));
@@ -759,10 +769,10 @@ static void takes_a_transfer_that_does_not_move_for_a_failure(void **state)
     struct fixture *fixture = *state;
 
     connect_guest(fixture, BLK_CLIENT_FEATURES);
-    kernel.stall = true;
+    set_transfers(false, true, 0);
     assert_int_equal(execute(fixture, VIRTIO_BLK_T_IN, 40), VIRTIO_BLK_S_IOERR);
     assert_int_equal(execute(fixture, VIRTIO_BLK_T_OUT, 40), VIRTIO_BLK_S_IOERR);
-    kernel.stall = false;
+    set_transfers(false, false, 0);
     assert_int_equal(execute(fixture, VIRTIO_BLK_T_OUT, 40), VIRTIO_BLK_S_OK);
 }
 
