@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "support/frontend_queue.h"
 #include "support/guest_ram.h"
 #include "support/vhost_frontend.h"
 

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "support/frontend_queue.h"
 #include "support/guest_ram.h"
 #include "support/request_shape.h"
 #include "support/stamped_disk.h"
@@ -25,6 +26,7 @@ enum {
     STRESS_DEPTH_MAX = 256,
     STRESS_FAILURE_BYTES = 400,
     STRESS_REQUEST_BYTES_MAX = 1 << 20, /* oversize requests, beyond seg_max · size_max */
+    STRESS_REQUEST_BYTES = 64 * 1024,   /* requests of ordinary size */
     STRESS_LARGE_SLOTS = 4,             /* slots per queue that have room for those */
 };
 

@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "support/frontend_queue.h"
 #include "support/guest_ram.h"
-#include "support/vhost_frontend.h"
 #include "virtq/guest_memory.h"
 #include "virtq/virtq.h"
 

@@ -12,6 +12,7 @@
 #include <linux/virtio_blk.h>
 #include <stdint.h>
 
+#include "support/frontend_queue.h"
 #include "support/guest_ram.h"
 #include "support/vhost_frontend.h"
 
