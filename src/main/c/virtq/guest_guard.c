@@ -62,9 +62,11 @@ void guest_guard_remove(struct guest_guard *guard, const void *map)
     }
 }
 
-static bool replace_page(const struct entry *entry, uintptr_t address)
+/* Pages are counted from the mapping's start, so that none reaches beyond it: a front end chooses
+ * what its file calls a block, and only huge pages make the kernel align a mapping to it. */
+static bool replace_page(const struct entry *entry, uintptr_t start, uintptr_t address)
 {
-    void *page = (void *)(address & ~(uintptr_t)(entry->page_bytes - 1));
+    void *page = (void *)(start + ((address - start) & ~(uintptr_t)(entry->page_bytes - 1)));
     int saved_errno = errno;
     void *replaced = mmap(page, entry->page_bytes, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
@@ -82,7 +84,7 @@ bool guest_guard_repair(struct guest_guard *guard, const void *address)
         const struct entry *entry = &guard->entries[i];
         uintptr_t start = atomic_load_explicit(&entry->start, memory_order_acquire);
         if (start > CLAIMED && at >= start && at < entry->end)
-            return replace_page(entry, at);
+            return replace_page(entry, start, at);
     }
     return false;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 #include "virtq/guest_guard.h"
 
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -71,6 +72,33 @@ static void what_is_not_guarded_is_left_alone(void **state)
     guest_guard_destroy(guard);
 }
 
+/* A front end chooses the file, and with it the size of its blocks; the kernel aligns a mapping to
+ * them only for huge pages. */
+static void a_large_page_never_reaches_beyond_its_mapping(void **state)
+{
+    (void)state;
+    enum { LARGE = 4 * PAGE };
+    struct guest_guard *guard = guest_guard_create();
+    atomic_bool lost = false;
+    uint8_t *area =
+        mmap(NULL, 3 * LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(area != MAP_FAILED);
+    uint8_t *aligned = (uint8_t *)(((uintptr_t)area + LARGE - 1) & ~(uintptr_t)(LARGE - 1));
+    uint8_t *map = aligned + PAGE;
+    memset(aligned, 7, 2 * LARGE);
+    assert_true(guest_guard_add(guard, map, LARGE, LARGE, &lost));
+    assert_true(guest_guard_repair(guard, map + 5));
+    assert_true(guest_guard_repair(guard, map + LARGE - 1));
+    assert_true(lost);
+    assert_int_equal(7, aligned[PAGE - 1]);
+    assert_int_equal(0, map[0]);
+    assert_int_equal(0, map[LARGE - 1]);
+    assert_int_equal(7, map[LARGE]);
+    guest_guard_remove(guard, map);
+    munmap(area, 3 * LARGE);
+    guest_guard_destroy(guard);
+}
+
 static void a_full_table_says_so_and_has_room_again(void **state)
 {
     (void)state;
@@ -90,6 +118,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lost_page_reads_as_zeros_and_marks_its_mapping),
         cmocka_unit_test(what_is_not_guarded_is_left_alone),
+        cmocka_unit_test(a_large_page_never_reaches_beyond_its_mapping),
         cmocka_unit_test(a_full_table_says_so_and_has_room_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
