@@ -30,7 +30,7 @@ static void expands_random_keys_like_the_reference(void **state)
 {
     (void)state;
     if (cpu_lacks_for_aesni())
-        skip();
+        skip_because("the CPU lacks AES-NI");
     struct test_random random = {test_seed()};
     uint64_t count = test_count(1000, 100000);
     test_print_scale(count, "keys");

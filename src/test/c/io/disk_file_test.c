@@ -108,8 +108,7 @@ static void direct_transfers_work_at_the_reported_alignment(void **state)
     struct fixture *f = *state;
     f->params.direct_io = DIRECT_IO_TRUE;
     if (disk_file_open(&f->params, NULL, &f->file, &f->error) == -EOPNOTSUPP) {
-        print_message("%s\n", f->error.message);
-        skip();
+        skip_because(f->error.message);
     }
     assert_true(f->file.direct);
     assert_int_equal(O_DIRECT, fcntl(f->file.fd, F_GETFL) & O_DIRECT);
@@ -130,8 +129,7 @@ static void memory_file_systems_work_either_way(void **state)
     char path[] = "/dev/shm/ubiblk-disk-file-XXXXXX";
     int fd = mkstemp(path);
     if (fd < 0) {
-        print_message("no /dev/shm here\n");
-        skip();
+        skip_because("no /dev/shm here");
     }
     assert_int_equal(0, ftruncate(fd, 8192));
     close(fd);
@@ -208,8 +206,7 @@ static int attach_loop(struct fixture *f, uint32_t sector_bytes, char *path, siz
         if (loop >= 0) {
             close(loop);
         }
-        print_message("no loop device can be set up here\n");
-        skip();
+        skip_because("no loop device can be set up here");
     }
     return loop;
 }

@@ -153,8 +153,7 @@ static void open_file(struct check *c, enum direct_io direct_io)
     int ret = disk_file_open(&params, NULL, &c->file, &error);
     unlink(path);
     if (ret == -EOPNOTSUPP) {
-        print_message("%s\n", error.message);
-        skip();
+        skip_because(error.message);
     }
     assert_int_equal(0, ret);
 }

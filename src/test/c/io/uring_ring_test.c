@@ -118,8 +118,7 @@ static void does_without_registered_buffers_when_no_memory_may_be_locked(void **
 {
     (void)state;
     if (geteuid() != 0) {
-        print_message("needs root, to become a user without privileges\n");
-        skip();
+        skip_because("needs root, to become a user without privileges");
     }
     int fd = temporary_file();
     in_a_child(warns_once_and_works, fd);
