@@ -3,14 +3,17 @@ package io.ubiblk.secret;
 
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
-import java.util.Base64;
+import org.apache.commons.codec.CodecPolicy;
+import org.apache.commons.codec.binary.Base64;
 
 /**
  * Base64 with exactly one text per value: standard alphabet, canonical padding, no whitespace, zero
- * trailing bits. The JDK's decoder lets missing padding and trailing bits pass, so what it decoded
- * is encoded again and compared.
+ * trailing bits. The decoder lets missing padding and whitespace pass, so what it decoded is
+ * encoded again and compared.
  */
 public final class StrictBase64 {
+  private static final Base64 CODEC = Base64.builder().setDecodingPolicy(CodecPolicy.STRICT).get();
+
   private StrictBase64() {}
 
   /**
@@ -25,7 +28,7 @@ public final class StrictBase64 {
     byte[] again = null;
     try {
       byte[] decoded = decodeLeniently(ascii);
-      again = Base64.getEncoder().encode(decoded);
+      again = CODEC.encode(decoded);
       if (!Arrays.equals(ascii, again)) {
         Arrays.fill(decoded, (byte) 0);
         throw notCanonical();
@@ -41,7 +44,7 @@ public final class StrictBase64 {
 
   private static byte[] decodeLeniently(byte[] ascii) {
     try {
-      return Base64.getDecoder().decode(ascii);
+      return CODEC.decode(ascii);
     } catch (IllegalArgumentException e) {
       // Its message names a character of the text, so it is not passed on as a cause.
       throw notCanonical();
