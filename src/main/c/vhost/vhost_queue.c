@@ -23,6 +23,7 @@
 #include "base/event.h"
 #include "base/thread.h"
 #include "blk/blk_queue.h"
+#include "vhost/poll_pace.h"
 #include "vhost/vhost_virtq.h"
 
 struct vhost_queue {
@@ -43,7 +44,7 @@ struct vhost_queue {
     struct vhost_virtq vq;
     int kick_fd; /* -1 while the ring is stopped */
     bool engine_failed;
-    uint64_t idle_since_ns;
+    struct poll_pace pace;
 };
 
 static void command_done(struct vhost_queue *queue, int result)
@@ -181,17 +182,15 @@ static void sleep_until_event(struct vhost_queue *queue)
 /* Nothing was there to do: poll for a while, then sleep. */
 static void idle(struct vhost_queue *queue, uint64_t now_ns)
 {
-    bool may_poll = accepts(queue) && !queue->active && blk_queue_busy(queue->blk) == 0;
-    if (may_poll) {
-        if (queue->idle_since_ns == 0)
-            queue->idle_since_ns = now_ns;
-        if (now_ns - queue->idle_since_ns < (uint64_t)queue->device->poll_timeout_us * 1000) {
+    if (accepts(queue) && !queue->active && blk_queue_busy(queue->blk) == 0) {
+        if (poll_pace_continues(&queue->pace, now_ns)) {
             cpu_relax();
             return;
         }
+    } else {
+        poll_pace_waits_otherwise(&queue->pace);
     }
     sleep_until_event(queue);
-    queue->idle_since_ns = 0;
 }
 
 static void queue_loop(struct vhost_queue *queue)
@@ -218,7 +217,7 @@ static void queue_loop(struct vhost_queue *queue)
             worked += !queue->active;
         }
         if (worked > 0)
-            queue->idle_since_ns = 0;
+            poll_pace_works(&queue->pace, now_ns);
         else
             idle(queue, now_ns);
     }
@@ -287,6 +286,7 @@ int vhost_queue_create(struct blk_device *device, uint32_t index, int cpu, int d
     queue->cpu = cpu;
     queue->done_fd = done_fd;
     queue->kick_fd = -1;
+    poll_pace_init(&queue->pace, (uint64_t)device->poll_timeout_us * 1000);
     sem_init(&queue->created, 0, 0);
     queue->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int result = 0;
