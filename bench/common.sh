@@ -126,16 +126,17 @@ bench_key()
     printf "%32s" "$1" | base64 -w 0
 }
 
-# write_config NAME DISK direct_io xts_engine|plain: writes NAME.yaml.
+# write_config NAME DISK direct_io xts_engine|plain [POLL_US]: writes NAME.yaml.
 write_config()
 {
-    local name=$1 disk=$2 direct=$3 engine=$4
+    local name=$1 disk=$2 direct=$3 engine=$4 poll_us=${5:-1000}
     {
         echo "path: $disk"
         echo "socket: $work/$name.sock"
         echo "num_queues: 1"
         echo "queue_size: 256"
         echo "direct_io: $direct"
+        echo "poll_queue_timeout_us: $poll_us"
         if [ "$engine" != plain ]; then
             echo "xts_engine: $engine"
             echo "encryption_key:"
@@ -145,16 +146,16 @@ write_config()
     } >"$work/$name.yaml"
 }
 
-# start_ours NAME DISK direct_io xts_engine|plain
+# start_ours NAME DISK direct_io xts_engine|plain [POLL_US]
 start_ours()
 {
-    local name=$1 disk=$2 direct=$3 engine=$4 encryption=()
+    local name=$1 disk=$2 direct=$3 engine=$4 poll_us=${5:-1000} encryption=()
     if $use_core; then
         [ "$engine" = plain ] || encryption=(encrypted=1 "xts_engine=$engine")
         start_process "$work/$name.sock" "$tools/backend_host" "$disk" "$work/$name.sock" \
-            queue_size=256 "direct_io=$direct" "${encryption[@]}"
+            queue_size=256 "direct_io=$direct" "poll_us=$poll_us" "${encryption[@]}"
     else
-        write_config "$name" "$disk" "$direct" "$engine"
+        write_config "$name" "$disk" "$direct" "$engine" "$poll_us"
         start_process "$work/$name.sock" "$repository/bin/vhost-backend" \
             --config "$work/$name.yaml"
     fi

@@ -66,6 +66,8 @@ function aims(    small, deep, every) {
     aim("plain ÷ QSD", deep, "poll", "plain", "poll", "qsd", "iops_per_cpu", "≥", 1.1)
     aim("plain ÷ fio", deep, "poll", "plain", "fio", "fio", "iops_per_cpu", "≥", 0.9)
     aim("plain ÷ QSD", deep, "eventfd", "plain", "eventfd", "qsd", "iops_per_cpu", "≥", 2)
+    aim("plain, poll time 0 ÷ QSD", deep, "eventfd", "unpolled", "eventfd", "qsd",
+        "iops_per_cpu", "≥", 2)
     aim("aesni ÷ QSD LUKS", every, "poll", "aesni", "poll", "luks", "iops_per_cpu", "≥", 4)
     aim("aesni ÷ QSD LUKS", every, "eventfd", "aesni", "eventfd", "luks", "iops_per_cpu", "≥", 4)
     aim("aesni ÷ plain", deep, "poll", "aesni", "poll", "plain", "iops_per_cpu", "≥", 0.7)
@@ -73,8 +75,12 @@ function aims(    small, deep, every) {
     small = "randread 4096 1,randwrite 4096 1"
     aim("plain ÷ QSD", small, "poll", "plain", "poll", "qsd", "iops_per_cpu", "≥", 1)
     aim("plain ÷ QSD", small, "eventfd", "plain", "eventfd", "qsd", "iops_per_cpu", "≥", 1)
+    aim("plain, poll time 0 ÷ QSD", small, "eventfd", "unpolled", "eventfd", "qsd",
+        "iops_per_cpu", "≥", 1)
     aim("plain ÷ QSD, p50 latency", small, "poll", "plain", "poll", "qsd", "p50_us", "≤", 1)
     aim("plain ÷ QSD, p50 latency", small, "eventfd", "plain", "eventfd", "qsd", "p50_us", "≤", 1)
+    aim("plain, poll time 0 ÷ QSD, p50 latency", small, "eventfd", "unpolled", "eventfd", "qsd",
+        "p50_us", "≤", 1)
     aim("null ÷ QSD null-co", "randread 4096 1,randread 4096 32,randread 4096 128", "poll", "null",
         "poll", "null-co", "iops_per_cpu", "", "")
     aim("null ÷ QSD null-co", "randread 4096 1,randread 4096 32,randread 4096 128", "eventfd",
@@ -84,7 +90,7 @@ function aims(    small, deep, every) {
 function title(peer) {
     return peer == "plain" ? "ours, plain" : peer == "aesni" ? "ours, aesni" : \
         peer == "auto" ? "ours, xts auto" : peer == "null" ? "ours, null engine" : \
-        peer == "qsd" ? "QSD file" : peer == "luks" ? "QSD LUKS" : \
+        peer == "unpolled" ? "ours, plain, poll time 0" : peer == "qsd" ? "QSD file" : peer == "luks" ? "QSD LUKS" : \
         peer == "null-co" ? "QSD null-co" : peer
 }
 

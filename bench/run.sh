@@ -84,6 +84,9 @@ start_disk_peers()
     peers=()
     start_ours plain "$work/plain.img" "$direct" plain
     add_peer plain "$work/plain.img"
+    # As QSD does it: asleep as soon as nothing is there. For clients that need a signal.
+    start_ours unpolled "$work/unpolled.img" "$direct" plain 0
+    add_peer unpolled "$work/unpolled.img"
     start_qsd qsd file --blockdev "$(qsd_file "$work/plain.img" "$qsd_direct")"
     add_peer qsd "$work/plain.img"
     start_ours aesni "$work/aesni.img" "$direct" aesni
@@ -183,6 +186,7 @@ run_round()
         wanted "$io" "$work_line" || continue
         for mode in poll eventfd; do
             for peer in "${peers[@]}"; do
+                [ "$mode $peer" != "poll unpolled" ] || continue
                 # shellcheck disable=SC2086
                 run_client "$io" $work_line "$mode" "$peer" "$round"
             done
@@ -209,13 +213,14 @@ prepare_work
 : >"$results"
 machine=$(describe_machine)
 prepare_disk "$work/plain.img"
+prepare_disk "$work/unpolled.img"
 prepare_disk "$work/aesni.img"
 auto_is_aesni || prepare_disk "$work/auto.img"
 prepare_luks "$work/luks.img"
 
 begin=$SECONDS
 if any_wanted cached "${works[@]}"; then
-    for disk in "$work"/{plain,aesni,auto,luks}.img; do
+    for disk in "$work"/{plain,unpolled,aesni,auto,luks}.img; do
         [ -e "$disk" ] || continue
         warm --evict "$disk"
     done
@@ -223,7 +228,7 @@ if any_wanted cached "${works[@]}"; then
     run_rounds cached "${works[@]}"
 fi
 if any_wanted direct "${works[@]}"; then
-    for disk in "$work"/{plain,aesni,auto,luks}.img; do
+    for disk in "$work"/{plain,unpolled,aesni,auto,luks}.img; do
         [ -e "$disk" ] || continue
         forget "$disk"
     done
