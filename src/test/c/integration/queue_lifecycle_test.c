@@ -4,7 +4,10 @@
  * requests in flight: every head completes exactly once, wherever SET_VRING_BASE says the ring is.
  */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "support/backend_host.h"
 #include "support/blk_client.h"
@@ -248,6 +251,68 @@ static void turns_another_front_end_away_and_goes_on(void **state)
     test_free(fixture);
 }
 
+/* As QEMU masks an interrupt: signals go to another descriptor for a while, and what came there is
+ * injected afterwards. */
+static void mask_and_unmask(struct fixture *fixture, uint32_t queue, int masked_fd)
+{
+    struct vhost_frontend *frontend = &fixture->stress.frontend;
+    int call_fd = fixture->stress.queues[queue].call_fd;
+    uint64_t pending = 0;
+
+    assert_int_equal(
+        vhost_frontend_set_vring_fd(frontend, FRONTEND_SET_VRING_CALL, queue, masked_fd), 0);
+    poll(NULL, 0, (int)test_random_below(&fixture->random, 3));
+    assert_int_equal(vhost_frontend_set_vring_fd(frontend, FRONTEND_SET_VRING_CALL, queue, call_fd),
+                     0);
+    if (read(masked_fd, &pending, sizeof(pending)) == sizeof(pending)) {
+        assert_int_equal(write(call_fd, &pending, sizeof(pending)), sizeof(pending));
+    }
+}
+
+/* A new kick descriptor, which the driver uses from then on. */
+static void change_kick(struct fixture *fixture, uint32_t queue)
+{
+    struct frontend_queue *changed = &fixture->stress.queues[queue];
+    int fresh = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    assert_true(fresh >= 0);
+    assert_int_equal(vhost_frontend_set_vring_fd(&fixture->stress.frontend, FRONTEND_SET_VRING_KICK,
+                                                 queue, fresh),
+                     0);
+    close(changed->kick_fd);
+    changed->kick_fd = changed->driver.kick_fd = fresh;
+}
+
+static void loses_no_kick_and_no_signal_when_descriptors_change(void **state)
+{
+    uint64_t rounds = test_count(200, 3000);
+    struct fixture *fixture = test_malloc(sizeof(*fixture));
+    int masked_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    (void)state;
+    test_print_scale(rounds, "changes of descriptors under load");
+    for (uint32_t i = 0; i < KINDS; i++) {
+        start(fixture, &kinds[i]);
+        for (uint64_t round = 0; round < rounds / KINDS; round++) {
+            uint32_t queue = (uint32_t)(round / 2 % QUEUES);
+
+            check(fixture,
+                  blk_stress_run(&fixture->stress, 1 + test_random_below(&fixture->random, 80)));
+            if (round % 2 == 0) {
+                mask_and_unmask(fixture, queue, masked_fd);
+            } else {
+                change_kick(fixture, queue);
+            }
+            if (round % 4 == 0) {
+                check(fixture, blk_stress_drain(&fixture->stress));
+            }
+        }
+        finish(fixture);
+    }
+    close(masked_fd);
+    test_free(fixture);
+}
+
 /* A disabled ring takes nothing; a kick that came meanwhile is not forgotten. */
 static void serves_what_was_kicked_while_the_ring_was_disabled(void **state)
 {
@@ -285,6 +350,7 @@ int main(void)
         cmocka_unit_test(ends_requests_whose_region_is_removed_under_them),
         cmocka_unit_test(serves_on_while_the_memory_table_is_replaced),
         cmocka_unit_test(turns_another_front_end_away_and_goes_on),
+        cmocka_unit_test(loses_no_kick_and_no_signal_when_descriptors_change),
         cmocka_unit_test(serves_what_was_kicked_while_the_ring_was_disabled),
     };
 
