@@ -4,6 +4,10 @@
  * piece that ends lets the first one go on. So neither a request larger than the pool nor a full
  * pool can block for ever, and memory does not depend on what a guest sends.
  *
+ * Flushes go through a description of the disk of the queue's own. The kernel tells of data that it
+ * could not write once per description; on a shared one, the flush of another queue could be told,
+ * and ours succeed before anybody here knows.
+ *
  * The stripe gate's place is in blk_queue_start, between the checks and the first issue: a request
  * to a stripe that is not there yet will wait at that point, before it takes anything.
  */
@@ -14,12 +18,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/checked.h"
 #include "base/sector.h"
 #include "blk/blk_transfer.h"
 
 enum { REAP_BATCH = 64 };
+
+/* The engine's files. */
+enum { FILE_DISK, FILE_SYNC, FILE_COUNT };
 
 struct blk_queue {
     struct blk_device *device;
@@ -29,6 +37,7 @@ struct blk_queue {
     struct blk_request *requests;
     struct iovec *arena;
     size_t arena_bytes;
+    int sync_fd; /* -1: the engine is the caller's */
     struct blk_request_list waiting;
     struct blk_request_list done;
     uint32_t busy;
@@ -61,11 +70,16 @@ static int queue_make_engine(struct blk_queue *queue, struct error *error)
     uint32_t area_count = 0;
     const struct buffer_pool *buffers = queue->transfer.buffers;
     const struct iovec *areas = buffers ? buffer_pool_areas(buffers, &area_count) : NULL;
+    queue->sync_fd = disk_file_open_for_sync(&device->file, error);
+    if (queue->sync_fd < 0)
+        return queue->sync_fd;
+    const int fds[FILE_COUNT] = {[FILE_DISK] = device->file.fd, [FILE_SYNC] = queue->sync_fd};
+    queue->transfer.sync_file = FILE_SYNC;
     const struct io_engine_params params = {
         .kind = device->io_engine,
         .depth = blk_transfer_depth(device),
-        .fds = &device->file.fd,
-        .fd_count = 1,
+        .fds = fds,
+        .fd_count = FILE_COUNT,
         .buffers = areas,
         .buffer_count = area_count,
         .log = device->log,
@@ -81,6 +95,7 @@ static int queue_create(struct blk_device *device, uint32_t index, struct io_eng
     if (!queue)
         return error_set(error, -ENOMEM, "no memory for queue %u", index);
     queue->device = device;
+    queue->sync_fd = -1;
     queue->stats = device->stats[index];
     int result = queue_allocate(queue, error);
     if (result == 0 && !engine)
@@ -116,6 +131,8 @@ void blk_queue_destroy(struct blk_queue *queue)
     assert(queue->busy == 0);
     io_engine_destroy(queue->engine);
     blk_transfer_deinit(&queue->transfer);
+    if (queue->sync_fd >= 0)
+        close(queue->sync_fd);
     if (queue->arena)
         munmap(queue->arena, queue->arena_bytes);
     free(queue->requests);

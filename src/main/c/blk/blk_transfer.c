@@ -201,6 +201,7 @@ static bool issue_flush(struct blk_transfer *transfer, struct blk_request *reque
     if (!piece)
         return false;
     piece->op.opcode = IO_FDATASYNC;
+    piece->op.file = transfer->sync_file;
     piece->op.iov = NULL;
     piece->op.iov_count = 0;
     piece->op.byte_offset = 0;

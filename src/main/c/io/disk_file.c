@@ -278,6 +278,15 @@ int disk_file_open(const struct disk_file_params *params, struct log *log, struc
     return 0;
 }
 
+int disk_file_open_for_sync(const struct disk_file *file, struct error *error)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? error_set_errno(error, -errno, "cannot open the disk once more to sync it")
+                  : fd;
+}
+
 void disk_file_close(struct disk_file *file)
 {
     if (file->fd >= 0) {

@@ -52,6 +52,14 @@ struct disk_file {
 int disk_file_open(const struct disk_file_params *params, struct log *log, struct disk_file *out,
                    struct error *error);
 
+/*
+ * A further description of the same file, for reading and syncing: the kernel tells of data that
+ * it could not write once per description, so whoever syncs through one of its own misses nothing
+ * that somebody else was told. Never written through, since the lock does not cover it. Any thread.
+ * Returns the fd (owned by the caller) or -errno with a sentence.
+ */
+int disk_file_open_for_sync(const struct disk_file *file, struct error *error);
+
 /* Closes the fd; the lock goes with the last reference to the description. */
 void disk_file_close(struct disk_file *file);
 

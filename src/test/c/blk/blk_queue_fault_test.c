@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* A queue that cannot be made, for each thing that it needs. */
-/* wrap: calloc mmap io_engine_create */
+/* wrap: calloc mmap open io_engine_create */
 #include "blk/blk_queue.h"
 
 #include "support/cmocka_test.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "support/fake_engine.h"
 #include "support/test_device.h"
@@ -16,6 +19,9 @@
 static uint32_t calloc_countdown;
 static uint32_t mmap_countdown;
 static int engine_result;
+static int open_errno;
+static int engine_fds[IO_FILE_MAX];
+static uint32_t engine_fd_count;
 
 void *__real_calloc(size_t count, size_t byte_len);
 void *__wrap_calloc(size_t count, size_t byte_len);
@@ -46,10 +52,24 @@ void *__wrap_mmap(void *address, size_t byte_len, int protection, int flags, int
 int __wrap_io_engine_create(const struct io_engine_params *params, struct io_engine **out,
                             struct error *error)
 {
+    engine_fd_count = params->fd_count;
+    memcpy(engine_fds, params->fds, params->fd_count * sizeof(*params->fds));
     if (engine_result < 0) {
         return error_set(error, engine_result, "no engine today");
     }
     return __real_io_engine_create(params, out, error);
+}
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+
+int __wrap_open(const char *path, int flags, ...)
+{
+    if (open_errno != 0) {
+        errno = open_errno;
+        return -1;
+    }
+    return __real_open(path, flags);
 }
 
 static int setup(void **state)
@@ -109,6 +129,34 @@ static void passes_on_what_the_engine_says(void **state)
     assert_string_equal("no engine today", error.message);
 }
 
+static void reports_that_the_disk_cannot_be_opened_once_more(void **state)
+{
+    struct error error;
+    open_errno = EMFILE;
+    assert_int_equal(-EMFILE, create(*state, &error));
+    open_errno = 0;
+    assert_non_null(strstr(error.message, "to sync it"));
+}
+
+/* The kernel tells of lost data once per description: two queues on one could miss it. */
+static void syncs_through_a_description_that_no_other_queue_has(void **state)
+{
+    struct test_device *test = *state;
+    struct blk_queue *queue = NULL;
+    assert_int_equal(0, blk_queue_create(&test->device, 0, &queue, NULL));
+    assert_int_equal(2, engine_fd_count);
+    assert_int_equal(test->device.file.fd, engine_fds[0]);
+    int sync_fd = engine_fds[1];
+    struct stat disk, opened;
+    assert_int_equal(0, fstat(engine_fds[0], &disk));
+    assert_int_equal(0, fstat(sync_fd, &opened));
+    assert_true(disk.st_ino == opened.st_ino && disk.st_dev == opened.st_dev);
+    assert_int_equal(512, lseek(sync_fd, 512, SEEK_SET));
+    assert_int_equal(0, lseek(engine_fds[0], 0, SEEK_CUR));
+    blk_queue_destroy(queue);
+    assert_int_equal(-1, fcntl(sync_fd, F_GETFD));
+}
+
 static void leaves_the_engine_to_its_maker_when_it_fails(void **state)
 {
     struct test_device *test = *state;
@@ -128,6 +176,8 @@ int main(void)
         TEST(can_be_made_when_nothing_fails),
         TEST(reports_that_memory_is_short_wherever_it_is),
         TEST(passes_on_what_the_engine_says),
+        TEST(reports_that_the_disk_cannot_be_opened_once_more),
+        TEST(syncs_through_a_description_that_no_other_queue_has),
         TEST(leaves_the_engine_to_its_maker_when_it_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
