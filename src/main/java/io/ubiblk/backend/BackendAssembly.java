@@ -42,6 +42,9 @@ final class BackendAssembly implements AutoCloseable {
     } catch (IllegalArgumentException e) {
       // What the native side calls an invalid argument is a setting that does not fit the disk.
       throw assembly.undo(new IOException(e.getMessage(), e));
+    } catch (OutOfMemoryError e) {
+      // Of the native side: settings that want more than there is. The heap's ends the process.
+      throw assembly.undo(new IOException(e.getMessage(), e));
     } catch (IOException e) {
       throw assembly.undo(e);
     } catch (RuntimeException e) {

@@ -389,6 +389,19 @@ class VhostBackendIT {
   }
 
   @Test
+  void settings_that_want_more_memory_than_there_is_are_told_in_one_line() throws Exception {
+    List<String> command = new ArrayList<>(List.of("prlimit", "--as=12000000000"));
+    command.addAll(
+        BackendProcess.launcher("--config", config("num_queues: 63", "queue_size: 32768")));
+    try (BackendProcess process = BackendProcess.start(directory, command)) {
+      assertThat(process.exitStatus()).isEqualTo(1);
+      assertThat(process.output()).contains("no memory for 32768 request slots");
+      assertThat(process.output()).doesNotContain("\tat ");
+      assertNoSockets();
+    }
+  }
+
+  @Test
   void a_temporary_directory_that_cannot_be_used_is_explained() throws Exception {
     List<String> options = List.of("-Djava.io.tmpdir=/proc/nothing");
     try (BackendProcess process =
