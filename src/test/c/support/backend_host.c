@@ -100,6 +100,13 @@ static int serve(const struct backend_host_params *params, const char *socket_pa
     return result;
 }
 
+static bool log_wanted(void)
+{
+    const char *wanted = getenv("UBIBLK_TEST_LOG");
+
+    return wanted != NULL && wanted[0] != '\0';
+}
+
 static int run_core(const struct backend_host_params *params, const char *socket_path)
 {
     struct log *log = NULL;
@@ -110,7 +117,7 @@ static int run_core(const struct backend_host_params *params, const char *socket
     sigemptyset(&terminate);
     sigaddset(&terminate, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &terminate, NULL);
-    if (getenv("UBIBLK_TEST_LOG") != NULL) {
+    if (log_wanted()) {
         log = log_create(LOG_DEBUG, LOG_LINES);
     }
     if (log != NULL && pthread_create(&printer, NULL, print_log, log) != 0) {
