@@ -159,6 +159,8 @@ static void sleep_without_engine(struct vhost_queue *queue)
 
 static void sleep_until_event(struct vhost_queue *queue)
 {
+    /* Put off for heads that are no longer taken, because the ring is about to stop. */
+    vhost_virtq_signal_now(&queue->vq);
     if (queue->vq.started && virtq_notify_enable(&queue->vq.ring) && accepts(queue)) {
         virtq_notify_disable(&queue->vq.ring);
         return;

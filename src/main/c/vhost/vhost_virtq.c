@@ -92,7 +92,7 @@ int vhost_virtq_start(struct vhost_virtq *vq, const struct vhost_virtq_setup *se
     return 0;
 }
 
-static void signal_now(struct vhost_virtq *vq)
+void vhost_virtq_signal_now(struct vhost_virtq *vq)
 {
     if (vq->unsignalled && virtq_need_signal(&vq->ring))
         event_signal(vq->call_fd);
@@ -101,7 +101,7 @@ static void signal_now(struct vhost_virtq *vq)
 
 uint16_t vhost_virtq_stop(struct vhost_virtq *vq)
 {
-    signal_now(vq);
+    vhost_virtq_signal_now(vq);
     vq->started = false;
     vq->call_fd = vq->err_fd = -1;
     view_drop(vq);
@@ -220,5 +220,5 @@ void vhost_virtq_signal(struct vhost_virtq *vq, uint64_t now_ns)
 {
     bool more = vhost_virtq_open(vq) && virtq_avail_count(&vq->ring) > 0;
     if (!more || now_ns - vq->unsignalled_since_ns > SIGNAL_DELAY_NS)
-        signal_now(vq);
+        vhost_virtq_signal_now(vq);
 }

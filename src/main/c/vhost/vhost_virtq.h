@@ -81,4 +81,7 @@ uint32_t vhost_virtq_answer(struct vhost_virtq *vq, uint64_t now_ns);
  */
 void vhost_virtq_signal(struct vhost_virtq *vq, uint64_t now_ns);
 
+/* The same without putting it off; before the thread sleeps. */
+void vhost_virtq_signal_now(struct vhost_virtq *vq);
+
 #endif
