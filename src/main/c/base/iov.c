@@ -20,6 +20,10 @@ void iov_copy_from(const struct iovec *iov, struct iov_cursor cursor, void *to, 
     while (byte_len > 0) {
         const struct iovec *segment = &iov[cursor.index];
         uint64_t part = min_u64(segment->iov_len - cursor.offset, byte_len);
+        if (part == 0) { /* an empty segment */
+            cursor.index++;
+            continue;
+        }
         memcpy(at, (const uint8_t *)segment->iov_base + cursor.offset, part);
         iov_cursor_advance(iov, &cursor, part);
         at += part;
@@ -34,6 +38,10 @@ void iov_copy_to(const struct iovec *iov, struct iov_cursor cursor, const void *
     while (byte_len > 0) {
         const struct iovec *segment = &iov[cursor.index];
         uint64_t part = min_u64(segment->iov_len - cursor.offset, byte_len);
+        if (part == 0) { /* an empty segment */
+            cursor.index++;
+            continue;
+        }
         memcpy((uint8_t *)segment->iov_base + cursor.offset, at, part);
         iov_cursor_advance(iov, &cursor, part);
         at += part;

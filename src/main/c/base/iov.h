@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
-/* Walking and copying lists of segments. No segment is empty. */
+/* Walking and copying lists of segments, some of which may be empty. */
 #ifndef UBIBLK_BASE_IOV_H
 #define UBIBLK_BASE_IOV_H
 
@@ -13,7 +13,7 @@ struct iov_cursor {
 };
 
 /* Moves *cursor on by byte_len bytes, which must be there. At the end of a list index is its
- * length. */
+ * length, or that of an empty segment there. */
 void iov_cursor_advance(const struct iovec *iov, struct iov_cursor *cursor, uint64_t byte_len);
 
 /* Copies byte_len bytes, which must be there, from or to the segments, beginning at cursor. */

@@ -10,13 +10,13 @@
  */
 #include "xts.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/iov.h"
 #include "base/log.h"
 #include "base/sector.h"
 #include "crypt/xts_engine.h"
@@ -187,82 +187,51 @@ void xts_decrypt(const struct xts *xts, uint64_t sector, const void *source, voi
     crypt_flat(xts, xts->engine->decrypt, sector, source, destination, sector_count);
 }
 
-/* A position in an iov list; segment_offset is below the length of iov[0] unless the list is at
- * its end. */
-struct iov_cursor {
+/* The segments that are left to walk. */
+struct walk {
     const struct iovec *iov;
     size_t iov_count;
-    size_t segment_offset;
+    struct iov_cursor at;
 };
 
-static void cursor_settle(struct iov_cursor *cursor)
+static struct walk walk_from(const struct iovec *iov, size_t iov_count, size_t byte_offset)
 {
-    while (cursor->iov_count > 0 && cursor->segment_offset >= cursor->iov->iov_len) {
-        cursor->segment_offset -= cursor->iov->iov_len;
-        cursor->iov++;
-        cursor->iov_count--;
-    }
+    struct walk walk = {.iov = iov, .iov_count = iov_count};
+    iov_cursor_advance(iov, &walk.at, byte_offset);
+    return walk;
 }
 
-static struct iov_cursor cursor_at(const struct iovec *iov, size_t iov_count, size_t byte_offset)
+static void walk_on(struct walk *walk, size_t sector_count)
 {
-    struct iov_cursor cursor = {iov, iov_count, byte_offset};
-    cursor_settle(&cursor);
-    return cursor;
+    iov_cursor_advance(walk->iov, &walk->at, sectors_to_bytes(sector_count));
 }
 
-static uint8_t *cursor_bytes(const struct iov_cursor *cursor)
+static uint8_t *walk_bytes(const struct walk *walk)
 {
-    return (uint8_t *)cursor->iov->iov_base + cursor->segment_offset;
-}
-
-static void cursor_advance(struct iov_cursor *cursor, size_t byte_len)
-{
-    cursor->segment_offset += byte_len;
-    cursor_settle(cursor);
+    return (uint8_t *)walk->iov[walk->at.index].iov_base + walk->at.offset;
 }
 
 /* How many whole sectors of the current segment an engine may work on directly; 0 says to stage. */
-static size_t direct_sectors(const struct xts *xts, const struct iov_cursor *cursor,
-                             size_t sector_count)
+static size_t direct_sectors(const struct xts *xts, const struct walk *walk, size_t sector_count)
 {
-    if (!xts->engine->single_pass || cursor->iov_count == 0)
+    if (!xts->engine->single_pass || walk->at.index == walk->iov_count)
         return 0;
-    size_t whole = (cursor->iov->iov_len - cursor->segment_offset) >> SECTOR_SHIFT;
+    size_t whole = (walk->iov[walk->at.index].iov_len - walk->at.offset) >> SECTOR_SHIFT;
     if (whole >= sector_count)
         return sector_count;
     return whole >= DIRECT_SECTORS_MIN ? whole : 0;
 }
 
-enum copy_direction { GATHER, SCATTER };
-
-static void copy_bytes(struct iov_cursor *cursor, enum copy_direction direction, uint8_t *buffer,
-                       size_t byte_len)
-{
-    while (byte_len > 0) {
-        assert(cursor->iov_count > 0);
-        size_t rest = cursor->iov->iov_len - cursor->segment_offset;
-        size_t part = byte_len < rest ? byte_len : rest;
-        if (direction == GATHER)
-            memcpy(buffer, cursor_bytes(cursor), part);
-        else
-            memcpy(cursor_bytes(cursor), buffer, part);
-        cursor_advance(cursor, part);
-        buffer += part;
-        byte_len -= part;
-    }
-}
-
-/* How many sectors to stage before the next look: one at least, and on until the cursor would stand
+/* How many sectors to stage before the next look: one at least, and on until the walk would stand
  * where the engine can work directly. */
-static size_t staged_sectors(const struct xts *xts, struct iov_cursor cursor, size_t sector_count)
+static size_t staged_sectors(const struct xts *xts, struct walk walk, size_t sector_count)
 {
     size_t limit = sector_count < STAGED_SECTORS_MAX ? sector_count : STAGED_SECTORS_MAX;
     size_t count = 0;
     do {
-        cursor_advance(&cursor, SECTOR_BYTES);
+        walk_on(&walk, 1);
         count++;
-    } while (count < limit && direct_sectors(xts, &cursor, sector_count - count) == 0);
+    } while (count < limit && direct_sectors(xts, &walk, sector_count - count) == 0);
     return count;
 }
 
@@ -270,18 +239,18 @@ void xts_encrypt_from_iov(const struct xts *xts, uint64_t sector, const struct i
                           size_t iov_count, size_t byte_offset, void *destination,
                           size_t sector_count)
 {
-    struct iov_cursor cursor = cursor_at(iov, iov_count, byte_offset);
+    struct walk walk = walk_from(iov, iov_count, byte_offset);
     uint8_t *bytes = destination;
     while (sector_count > 0) {
-        size_t count = direct_sectors(xts, &cursor, sector_count);
+        size_t count = direct_sectors(xts, &walk, sector_count);
         if (count > 0) {
-            xts_encrypt(xts, sector, cursor_bytes(&cursor), bytes, count);
-            cursor_advance(&cursor, sectors_to_bytes(count));
+            xts_encrypt(xts, sector, walk_bytes(&walk), bytes, count);
         } else {
-            count = staged_sectors(xts, cursor, sector_count);
-            copy_bytes(&cursor, GATHER, bytes, sectors_to_bytes(count));
+            count = staged_sectors(xts, walk, sector_count);
+            iov_copy_from(walk.iov, walk.at, bytes, sectors_to_bytes(count));
             xts_encrypt(xts, sector, bytes, bytes, count);
         }
+        walk_on(&walk, count);
         sector += count;
         bytes += sectors_to_bytes(count);
         sector_count -= count;
@@ -292,18 +261,18 @@ void xts_decrypt_to_iov(const struct xts *xts, uint64_t sector, void *source,
                         const struct iovec *iov, size_t iov_count, size_t byte_offset,
                         size_t sector_count)
 {
-    struct iov_cursor cursor = cursor_at(iov, iov_count, byte_offset);
+    struct walk walk = walk_from(iov, iov_count, byte_offset);
     uint8_t *bytes = source;
     while (sector_count > 0) {
-        size_t count = direct_sectors(xts, &cursor, sector_count);
+        size_t count = direct_sectors(xts, &walk, sector_count);
         if (count > 0) {
-            xts_decrypt(xts, sector, bytes, cursor_bytes(&cursor), count);
-            cursor_advance(&cursor, sectors_to_bytes(count));
+            xts_decrypt(xts, sector, bytes, walk_bytes(&walk), count);
         } else {
-            count = staged_sectors(xts, cursor, sector_count);
+            count = staged_sectors(xts, walk, sector_count);
             xts_decrypt(xts, sector, bytes, bytes, count);
-            copy_bytes(&cursor, SCATTER, bytes, sectors_to_bytes(count));
+            iov_copy_to(walk.iov, walk.at, bytes, sectors_to_bytes(count));
         }
+        walk_on(&walk, count);
         sector += count;
         bytes += sectors_to_bytes(count);
         sector_count -= count;

@@ -4,14 +4,8 @@
 #define UBIBLK_IO_DEADLINE_H
 
 #include <stdint.h>
-#include <time.h>
 
-static inline uint64_t monotonic_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
+#include "base/clock.h"
 
 /* UINT64_MAX, and whatever lies beyond the clock: never. */
 static inline uint64_t deadline_after(uint64_t timeout_ns)
@@ -19,7 +13,7 @@ static inline uint64_t deadline_after(uint64_t timeout_ns)
     if (timeout_ns == UINT64_MAX) {
         return UINT64_MAX;
     }
-    uint64_t now = monotonic_ns();
+    uint64_t now = clock_now_ns();
     return timeout_ns > UINT64_MAX - now ? UINT64_MAX : now + timeout_ns;
 }
 
@@ -29,7 +23,7 @@ static inline uint64_t deadline_left_ns(uint64_t deadline)
     if (deadline == UINT64_MAX) {
         return UINT64_MAX;
     }
-    uint64_t now = monotonic_ns();
+    uint64_t now = clock_now_ns();
     return deadline > now ? deadline - now : 0;
 }
 

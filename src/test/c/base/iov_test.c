@@ -117,6 +117,23 @@ static void copies_the_same_bytes_as_flat_memory_would_give(void **state)
     }
 }
 
+static void passes_over_empty_segments(void **state)
+{
+    (void)state;
+    uint8_t flat[] = {1, 2, 3, 4};
+    uint8_t bytes[4] = {0};
+    struct iovec iov[] = {{flat, 0}, {flat, 2}, {flat + 2, 0}, {flat + 2, 0}, {flat + 2, 2}};
+    iov_copy_from(iov, (struct iov_cursor){0}, bytes, 4);
+    assert_memory_equal(flat, bytes, 4);
+    memset(bytes, 9, sizeof(bytes));
+    iov_copy_to(iov, (struct iov_cursor){0}, bytes, 4);
+    assert_memory_equal(flat, bytes, 4);
+    struct iov_cursor cursor = {0};
+    iov_cursor_advance(iov, &cursor, 3);
+    assert_int_equal(4, cursor.index);
+    assert_int_equal(1, cursor.offset);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +141,7 @@ int main(void)
         cmocka_unit_test(advances_over_several_segments_at_once),
         cmocka_unit_test(advances_over_more_than_32_bits),
         cmocka_unit_test(copies_nothing_for_no_bytes),
+        cmocka_unit_test(passes_over_empty_segments),
         cmocka_unit_test(copies_the_same_bytes_as_flat_memory_would_give),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
