@@ -273,36 +273,33 @@ static void puts_a_signal_off_while_heads_keep_coming_but_not_for_long(void **st
     assert_int_equal(0, device_ring_signals(call_fd));
 }
 
-static void gives_a_signal_that_was_put_off_when_the_thread_goes_to_sleep(void **state)
+static void put_a_signal_off(struct fixture *f)
 {
-    struct fixture *f = *state;
-    const int call_fd = f->ring.queue.call_fd;
     device_ring_add(&f->ring, 0, IN, 0, 512);
     assert_int_equal(1, pop(f));
     answer_without_signal(f, 1000);
     device_ring_add(&f->ring, 1, IN, 0, 512);
     virtq_driver_publish(&f->ring.queue.driver);
     vhost_virtq_signal(&f->vq, 1000);
-    assert_int_equal(0, device_ring_signals(call_fd));
+    assert_int_equal(0, device_ring_signals(f->ring.queue.call_fd));
+}
+
+static void gives_a_signal_that_was_put_off_when_the_thread_goes_to_sleep(void **state)
+{
+    struct fixture *f = *state;
+    put_a_signal_off(f);
     vhost_virtq_signal_now(&f->vq);
-    assert_int_equal(1, device_ring_signals(call_fd));
+    assert_int_equal(1, device_ring_signals(f->ring.queue.call_fd));
     vhost_virtq_signal_now(&f->vq);
-    assert_int_equal(0, device_ring_signals(call_fd));
+    assert_int_equal(0, device_ring_signals(f->ring.queue.call_fd));
 }
 
 static void gives_a_signal_that_was_put_off_before_it_stops(void **state)
 {
     struct fixture *f = *state;
-    const int call_fd = f->ring.queue.call_fd;
-    device_ring_add(&f->ring, 0, IN, 0, 512);
-    assert_int_equal(1, pop(f));
-    answer_without_signal(f, 1000);
-    device_ring_add(&f->ring, 1, IN, 0, 512);
-    virtq_driver_publish(&f->ring.queue.driver);
-    vhost_virtq_signal(&f->vq, 1000);
-    assert_int_equal(0, device_ring_signals(call_fd));
+    put_a_signal_off(f);
     assert_int_equal(1, vhost_virtq_stop(&f->vq));
-    assert_int_equal(1, device_ring_signals(call_fd));
+    assert_int_equal(1, device_ring_signals(f->ring.queue.call_fd));
 }
 
 static void assert_broken(struct fixture *f, const char *logged)
