@@ -73,8 +73,10 @@ static int ring_start(struct vhost_queue *queue, const struct vhost_command *com
     queue->vq.err_fd = command->err_fd;
     queue->vq.enabled = command->enabled;
     result = watch_kick(queue, command->kick_fd);
-    if (result < 0)
+    if (result < 0) {
+        queue->kick_fd = -1; /* the session closes it */
         vhost_virtq_stop(&queue->vq);
+    }
     return result;
 }
 

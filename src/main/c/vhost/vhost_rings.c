@@ -12,6 +12,10 @@
 #include <unistd.h>
 
 #include "base/align.h"
+#include "base/minmax.h"
+
+/* No command is slow before that, however short a stop may be configured to be. */
+enum { PATIENCE_MS_MIN = 1000 };
 
 struct vhost_ring {
     uint32_t size; /* 0: not set */
@@ -83,7 +87,7 @@ static uint32_t commands_open(const struct vhost_rings *rings)
 static void wait_commands(struct vhost_rings *rings)
 {
     struct pollfd done = {.fd = rings->params.done_fd, .events = POLLIN};
-    int timeout_ms = (int)rings->params.stop_timeout_ms;
+    int timeout_ms = (int)max_u32(rings->params.stop_timeout_ms, PATIENCE_MS_MIN);
     while (commands_open(rings) > 0) {
         uint64_t count;
         int ready = poll(&done, 1, timeout_ms);

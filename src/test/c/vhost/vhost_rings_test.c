@@ -25,6 +25,7 @@ struct fixture {
     struct vhost_queue *queues[QUEUES];
     struct vhost_cache cache;
     int done_fd;
+    uint32_t stop_timeout_ms;
     struct vhost_rings *rings;
     struct device_ring ring;
     struct error error;
@@ -38,7 +39,7 @@ static void begin(struct fixture *f)
         .cache = &f->cache,
         .log = f->test->log,
         .done_fd = f->done_fd,
-        .stop_timeout_ms = 10000,
+        .stop_timeout_ms = f->stop_timeout_ms,
     };
     f->rings = vhost_rings_create(&params);
     assert_non_null(f->rings);
@@ -50,6 +51,7 @@ static int setup(void **state)
         .queue_count = QUEUES, .queue_size = SIZE, .sync_engine = true};
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
+    f->stop_timeout_ms = 10000;
     f->test = test_device_create(&params);
     f->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     for (uint32_t i = 0; i < QUEUES; i++) {
@@ -347,6 +349,21 @@ static void answers_everything_before_it_is_destroyed(void **state)
     vhost_rings_destroy(NULL);
 }
 
+static void takes_no_command_for_slow_because_stops_may_not_take_long(void **state)
+{
+    struct fixture *f = *state;
+    struct log_record record;
+    vhost_rings_destroy(f->rings);
+    f->stop_timeout_ms = 0;
+    begin(f);
+    start(f, 0);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(0, vhost_rings_enable(f->rings, 0, i % 2 == 0, &f->error));
+    }
+    vhost_rings_get_base(f->rings, 0);
+    assert_int_equal(0, log_wait(f->test->log, &record, 0));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -367,6 +384,7 @@ int main(void)
         TEST(writes_durably_after_resuming_a_ring_from_before),
         TEST(reports_that_turning_the_cache_off_could_not_sync),
         TEST(answers_everything_before_it_is_destroyed),
+        TEST(takes_no_command_for_slow_because_stops_may_not_take_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
