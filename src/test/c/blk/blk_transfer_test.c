@@ -46,6 +46,21 @@ static void has_bounce_buffers_only_where_they_are_needed(void **state)
     }
 }
 
+static void gives_every_queue_the_least_that_works(void **state)
+{
+    (void)state;
+    const struct test_device_params params = {
+        .encrypted = true, .queue_count = BLK_QUEUE_COUNT_MAX, .bounce_bytes = 1 << 20};
+    struct test_device *test = test_device_create(&params);
+    struct blk_transfer transfer;
+    assert_int_equal(0, blk_transfer_init(&transfer, &test->device, NULL));
+    uint32_t area_count;
+    assert_int_equal(BUFFER_POOL_BYTES_MIN,
+                     buffer_pool_areas(transfer.buffers, &area_count)->iov_len);
+    blk_transfer_deinit(&transfer);
+    test_device_destroy(test);
+}
+
 struct fixture {
     struct test_device *test;
     struct fake_engine *fake;
@@ -328,6 +343,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(has_a_piece_for_every_slot_within_the_engines_limits),
         cmocka_unit_test(has_bounce_buffers_only_where_they_are_needed),
+        cmocka_unit_test(gives_every_queue_the_least_that_works),
         cmocka_unit_test(issues_as_many_pieces_as_it_has_buffers),
         cmocka_unit_test(issues_no_more_after_a_failure),
         cmocka_unit_test(issues_one_sync_for_a_flush),

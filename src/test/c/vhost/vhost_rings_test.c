@@ -307,6 +307,16 @@ static void writes_durably_until_flush_is_acked(void **state)
     assert_true(atomic_load(&f->test->device.write_back));
 }
 
+static void begins_each_connection_without_acked_features(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(0, vhost_rings_set_features(f->rings, all_features));
+    assert_true(vhost_cache_write_back(&f->cache));
+    vhost_rings_destroy(f->rings);
+    begin(f);
+    assert_false(vhost_cache_write_back(&f->cache));
+}
+
 static void writes_durably_after_resuming_a_ring_from_before(void **state)
 {
     struct fixture *f = *state;
@@ -381,6 +391,7 @@ int main(void)
         TEST(stops_a_ring_that_its_memory_no_longer_holds),
         TEST(replaces_descriptors_of_a_started_ring),
         TEST(writes_durably_until_flush_is_acked),
+        TEST(begins_each_connection_without_acked_features),
         TEST(writes_durably_after_resuming_a_ring_from_before),
         TEST(reports_that_turning_the_cache_off_could_not_sync),
         TEST(answers_everything_before_it_is_destroyed),

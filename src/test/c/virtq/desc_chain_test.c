@@ -269,7 +269,8 @@ static void refuses_an_indirect_table_that_cannot_be_one(void **state)
     const struct virtq_desc bad[] = {
         descriptor(TABLE, 0, INDIRECT, 0),
         descriptor(TABLE, 15, INDIRECT, 0),
-        descriptor(TABLE, 17, INDIRECT, 0),
+        descriptor(TABLE, 3 * 16 + 1, INDIRECT, 0),
+        descriptor(TABLE, 3 * 16 + 15, INDIRECT, 0),
         descriptor(TABLE, 3 * 16, INDIRECT | NEXT, 1),
         descriptor(UNMAPPED, 3 * 16, INDIRECT, 0),
         descriptor(REGION_B - 16, 3 * 16, INDIRECT, 0), /* in two regions */
@@ -396,6 +397,9 @@ static void reports_the_first_fault_of_several(void **state)
     f->desc[2] = descriptor(REGION_A, 16, NEXT, 3);
     f->desc[3] = descriptor(REGION_A, 1, WRITE, 0);
     assert_int_equal(-EFAULT, walk(f, 0));
+    f->desc[0].addr = REGION_A; /* readable after writable comes first */
+    f->desc[3].addr = UNMAPPED;
+    assert_int_equal(-EINVAL, walk(f, 0));
 }
 
 /* A table of count one-byte writable descriptors, one after the other in region B. */
