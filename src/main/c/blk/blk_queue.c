@@ -254,11 +254,13 @@ static void piece_ended(struct blk_queue *queue, struct io_op *op)
 {
     int result;
     struct blk_request *request = blk_transfer_end(&queue->transfer, op, &result);
-    if (result < 0)
+    if (result < 0) {
         note_failure(queue, request, result);
-    /* The kernel tells of lost data once, so what ended well after that was told proves nothing. */
-    else if (implies_fsync(request) && request->result == 0)
+        /* The kernel tells of lost data once, so what ended well after that was told proves
+         * nothing. */
+    } else if (implies_fsync(request) && request->result == 0) {
         request->result = -blk_device_sticky_errno(queue->device);
+    }
     /* A waiting request ends when it leaves its list, which needs no removal from its middle. */
     if (request->pieces == 0 && request->state == BLK_REQUEST_IN_FLIGHT)
         request_done(queue, request);

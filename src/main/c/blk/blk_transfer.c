@@ -129,12 +129,13 @@ static void bounce_fill(const struct blk_transfer *transfer, struct blk_piece *p
     const struct blk_request *request = piece->request;
     const struct iovec *iov = &request->iov[piece->cursor.index];
     uint32_t count = request->iov_count - piece->cursor.index;
-    if (transfer->device->xts)
+    if (transfer->device->xts) {
         xts_encrypt_from_iov(transfer->device->xts, piece_sector(piece), iov, count,
                              piece->cursor.offset, piece->buffer->bytes,
                              bytes_to_sectors(byte_len));
-    else
+    } else {
         iov_copy_from(request->iov, piece->cursor, piece->buffer->bytes, byte_len);
+    }
 }
 
 static void bounce_drain(const struct blk_transfer *transfer, struct blk_piece *piece,
@@ -143,11 +144,12 @@ static void bounce_drain(const struct blk_transfer *transfer, struct blk_piece *
     const struct blk_request *request = piece->request;
     const struct iovec *iov = &request->iov[piece->cursor.index];
     uint32_t count = request->iov_count - piece->cursor.index;
-    if (transfer->device->xts)
+    if (transfer->device->xts) {
         xts_decrypt_to_iov(transfer->device->xts, piece_sector(piece), piece->buffer->bytes, iov,
                            count, piece->cursor.offset, bytes_to_sectors(byte_len));
-    else
+    } else {
         iov_copy_to(request->iov, piece->cursor, piece->buffer->bytes, byte_len);
+    }
 }
 
 static void piece_prep(struct blk_transfer *transfer, struct blk_piece *piece, uint64_t byte_len)
@@ -215,10 +217,11 @@ bool blk_transfer_issue(struct blk_transfer *transfer, struct blk_request *reque
 {
     if (request->op == QUEUE_OP_FLUSH)
         return request->pieces > 0 || issue_flush(transfer, request);
-    while (request->issued_bytes < request->byte_len)
+    while (request->issued_bytes < request->byte_len) {
         if (!(request->bounced ? issue_bounced(transfer, request)
                                : issue_direct(transfer, request)))
             return false;
+    }
     return true;
 }
 

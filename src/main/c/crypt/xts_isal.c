@@ -70,12 +70,13 @@ static void isal_encrypt(void *opaque, uint64_t sector, const uint8_t *source, u
         uint8_t tweak[XTS_BLOCK_BYTES] __attribute__((aligned(XTS_BLOCK_BYTES)));
         size_t at = sectors_to_bytes(i);
         xts_tweak_of_sector(sector + i, tweak);
-        if (state->old)
+        if (state->old) {
             state->old_call.encrypt(state->tweak, state->encrypt, tweak, SECTOR_BYTES, source + at,
                                     destination + at);
-        else if (state->call.encrypt(state->tweak, state->encrypt, tweak, SECTOR_BYTES, source + at,
-                                     destination + at) != 0)
+        } else if (state->call.encrypt(state->tweak, state->encrypt, tweak, SECTOR_BYTES,
+                                       source + at, destination + at) != 0) {
             abort(); /* neither plain text nor garbage may be taken for the result */
+        }
     }
 }
 
@@ -87,12 +88,13 @@ static void isal_decrypt(void *opaque, uint64_t sector, const uint8_t *source, u
         uint8_t tweak[XTS_BLOCK_BYTES] __attribute__((aligned(XTS_BLOCK_BYTES)));
         size_t at = sectors_to_bytes(i);
         xts_tweak_of_sector(sector + i, tweak);
-        if (state->old)
+        if (state->old) {
             state->old_call.decrypt(state->tweak, state->decrypt, tweak, SECTOR_BYTES, source + at,
                                     destination + at);
-        else if (state->call.decrypt(state->tweak, state->decrypt, tweak, SECTOR_BYTES, source + at,
-                                     destination + at) != 0)
+        } else if (state->call.decrypt(state->tweak, state->decrypt, tweak, SECTOR_BYTES,
+                                       source + at, destination + at) != 0) {
             abort();
+        }
     }
 }
 

@@ -172,10 +172,11 @@ int xts_selftest_compare(const struct xts_engine *engine, void *state,
         result = random_fill(&sector, sizeof(sector));
     if (result < 0)
         error_set_errno(error, result, "no random bytes for the self-test");
-    else if (!engines_agree(bytes, sector, engine, state, peer, peer_state))
+    else if (!engines_agree(bytes, sector, engine, state, peer, peer_state)) {
         result =
             error_set(error, -EBADMSG, "the self-test failed: it differs from %s at sector %llu",
                       peer->name, (unsigned long long)sector);
+    }
     free(bytes);
     return result;
 }

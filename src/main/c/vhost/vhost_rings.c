@@ -237,12 +237,13 @@ int vhost_rings_set_size(struct vhost_rings *rings, uint32_t index, uint32_t siz
                          struct error *error)
 {
     struct vhost_ring *ring = &rings->ring[index];
-    if (!is_power_of_two(size) || size > rings->params.device->queue_size)
+    if (!is_power_of_two(size) || size > rings->params.device->queue_size) {
         return error_set(
             error, -EPROTO,
             "SET_VRING_NUM %u: a power of two up to queue_size (%u) is possible; raise "
             "queue_size, or give the front end a smaller queue size",
             size, rings->params.device->queue_size);
+    }
     if (ring->started)
         return error_set(error, -EPROTO, "SET_VRING_NUM for queue %u while it is started", index);
     ring->size = size;

@@ -126,10 +126,11 @@ static int set_mem_table(struct vhost_session *session, struct error *error)
     if (table->count == 0 || table->count > VHOST_TABLE_REGIONS_MAX ||
         table->count != message->fd_count ||
         message->header.byte_len <
-            VHOST_MEM_TABLE_HEADER_BYTES + table->count * sizeof(table->regions[0]))
+            VHOST_MEM_TABLE_HEADER_BYTES + table->count * sizeof(table->regions[0])) {
         return error_set(
             error, -EPROTO, "SET_MEM_TABLE: %u regions with %u descriptors in %u bytes (limit %u)",
             table->count, message->fd_count, message->header.byte_len, VHOST_TABLE_REGIONS_MAX);
+    }
     struct guest_memory *memory = guest_memory_create(session->guard);
     if (!memory)
         return error_set(error, -ENOMEM, "no memory for a memory table");

@@ -29,10 +29,11 @@ static int remove_leftover(const char *path, struct error *error)
 int vhost_socket_listen(const char *path, struct error *error)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(address.sun_path))
+    if (strlen(path) >= sizeof(address.sun_path)) {
         return error_set(error, -ENAMETOOLONG,
                          "socket %s: the path has %zu bytes, at most %zu are possible", path,
                          strlen(path), sizeof(address.sun_path) - 1);
+    }
     memcpy(address.sun_path, path, strlen(path));
     int result = remove_leftover(path, error);
     if (result < 0)
@@ -125,10 +126,11 @@ static int receive_some(struct vhost_message *message, int fd, void *to, size_t 
 
 static int check_header(const struct vhost_header *header, struct error *error)
 {
-    if ((header->flags & VHOST_FLAGS_VERSION_MASK) != VHOST_FLAGS_VERSION)
+    if ((header->flags & VHOST_FLAGS_VERSION_MASK) != VHOST_FLAGS_VERSION) {
         return error_set(error, -EPROTO, "message %u has version %u, only %u is spoken",
                          header->request, header->flags & VHOST_FLAGS_VERSION_MASK,
                          VHOST_FLAGS_VERSION);
+    }
     if (header->byte_len > sizeof(union vhost_payload))
         return error_set(error, -EPROTO, "message %u has a payload of %u bytes, the limit is %zu",
                          header->request, header->byte_len, sizeof(union vhost_payload));

@@ -89,16 +89,18 @@ static int region_check(const struct guest_memory *memory, const struct guest_re
                          params->gpa);
     if (!range_within(params->gpa, params->byte_len, UINT64_MAX) ||
         !range_within(params->uaddr, params->byte_len, UINT64_MAX) ||
-        !range_within(params->mmap_offset, params->byte_len, INT64_MAX))
+        !range_within(params->mmap_offset, params->byte_len, INT64_MAX)) {
         return error_set(error, -EINVAL,
                          "memory region wraps: gpa 0x%" PRIx64 ", %" PRIu64 " bytes", params->gpa,
                          params->byte_len);
+    }
     for (uint32_t i = 0; i < memory->count; i++) {
         const struct guest_region *other = memory->regions[i];
-        if (ranges_overlap(params->gpa, params->byte_len, other->gpa, other->byte_len))
+        if (ranges_overlap(params->gpa, params->byte_len, other->gpa, other->byte_len)) {
             return error_set(error, -EEXIST,
                              "memory region at gpa 0x%" PRIx64 " overlaps the one at 0x%" PRIx64,
                              params->gpa, other->gpa);
+        }
     }
     return 0;
 }
@@ -111,11 +113,12 @@ static int region_map(const struct guest_region_params *params, int fd, struct g
     struct stat status;
     if (fstat(fd, &status) < 0)
         return error_set_errno(error, -errno, "memory region: fstat");
-    if (!range_within(params->mmap_offset, params->byte_len, (uint64_t)status.st_size))
+    if (!range_within(params->mmap_offset, params->byte_len, (uint64_t)status.st_size)) {
         return error_set(error, -EINVAL,
                          "memory region of %" PRIu64 " bytes at offset %" PRIu64
                          " does not fit its file of %" PRId64 " bytes",
                          params->byte_len, params->mmap_offset, (int64_t)status.st_size);
+    }
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     if (status.st_blksize > 0 && is_power_of_two((uint64_t)status.st_blksize) &&
         (uint64_t)status.st_blksize > page)
