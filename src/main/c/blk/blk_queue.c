@@ -26,9 +26,6 @@
 
 enum { REAP_BATCH = 64 };
 
-/* The engine's files. */
-enum { FILE_DISK, FILE_SYNC, FILE_COUNT };
-
 struct blk_queue {
     struct blk_device *device;
     struct queue_stats *stats;

@@ -13,7 +13,7 @@
 #include "base/sector.h"
 #include "crypt/xts.h"
 
-enum { PIECES_MIN = 64, FILE_DISK = 0 };
+enum { PIECES_MIN = 64 };
 
 struct blk_piece {
     struct io_op op; /* first, so that an op leads back to its piece */
@@ -42,7 +42,7 @@ int blk_transfer_init(struct blk_transfer *transfer, const struct blk_device *de
         transfer->pieces[i].next = transfer->free_pieces;
         transfer->free_pieces = &transfer->pieces[i];
     }
-    if (!device->xts && device->file.memory_align == 1)
+    if (!device->xts && device->file.memory_align == 1 && device->file.offset_align == 1)
         return 0;
     uint64_t share = device->bounce_bytes / device->queue_count;
     if (share < BUFFER_POOL_BYTES_MIN)
@@ -85,16 +85,19 @@ static uint64_t piece_sector(const struct blk_piece *piece)
     return piece->request->sector + bytes_to_sectors(piece->request_offset);
 }
 
-/* What the kernel demands of O_DIRECT; a page-cache file has alignments of 1. */
+/* Whether O_DIRECT takes the segments: addresses as the device's memory access wants them, lengths
+ * of whole blocks, since a segment that ends within a block is refused. Page-cache files want 1. */
 static bool segments_aligned(const struct blk_device *device, const struct blk_request *request)
 {
-    uint64_t mask = device->file.memory_align - 1;
-    if (mask == 0)
+    uint64_t length_mask = max_u64(device->file.memory_align, device->file.offset_align) - 1;
+    if (length_mask == 0)
         return true;
-    uintptr_t bits = 0;
-    for (uint32_t i = 0; i < request->iov_count; i++)
-        bits |= (uintptr_t)request->iov[i].iov_base | request->iov[i].iov_len;
-    return (bits & mask) == 0;
+    uint64_t addresses = 0, lengths = 0;
+    for (uint32_t i = 0; i < request->iov_count; i++) {
+        addresses |= (uintptr_t)request->iov[i].iov_base;
+        lengths |= request->iov[i].iov_len;
+    }
+    return ((addresses & (device->file.memory_align - 1)) | (lengths & length_mask)) == 0;
 }
 
 /* Whole segments up to the engine's limit, or a part of one that alone is larger. Returns the bytes

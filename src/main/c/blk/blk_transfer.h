@@ -22,6 +22,9 @@
 #include "io/io_engine.h"
 #include "mem/buffer_pool.h"
 
+/* The engine's files. */
+enum { FILE_DISK, FILE_SYNC, FILE_COUNT };
+
 struct blk_piece;
 
 /* Part of a queue. */

@@ -13,14 +13,29 @@
 
 enum { BACKLOG = 8, SEND_TIMEOUT_MS = 10000, SOCKET_MODE = 0660 };
 
-/* Removes what an earlier process left; only a socket is ever removed. */
-static int remove_leftover(const char *path, struct error *error)
+/* Whether somebody listens there: another back end, which must not lose its socket to us. */
+static bool is_served(const struct sockaddr_un *address)
 {
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return false;
+    bool served = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+                  errno == EAGAIN; /* its backlog is full */
+    close(fd);
+    return served;
+}
+
+/* Removes what an earlier process left; only a socket that nobody serves is ever removed. */
+static int remove_leftover(const struct sockaddr_un *address, struct error *error)
+{
+    const char *path = address->sun_path;
     struct stat status;
     if (lstat(path, &status) < 0)
         return errno == ENOENT ? 0 : error_set_errno(error, -errno, "socket %s", path);
     if (!S_ISSOCK(status.st_mode))
         return error_set(error, -EEXIST, "socket %s: the path exists and is not a socket", path);
+    if (is_served(address))
+        return error_set(error, -EADDRINUSE, "socket %s: another process listens there", path);
     if (unlink(path) < 0 && errno != ENOENT)
         return error_set_errno(error, -errno, "socket %s: cannot remove the old one", path);
     return 0;
@@ -35,7 +50,7 @@ int vhost_socket_listen(const char *path, struct error *error)
                          strlen(path), sizeof(address.sun_path) - 1);
     }
     memcpy(address.sun_path, path, strlen(path));
-    int result = remove_leftover(path, error);
+    int result = remove_leftover(&address, error);
     if (result < 0)
         return result;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

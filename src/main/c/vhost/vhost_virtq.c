@@ -102,6 +102,7 @@ void vhost_virtq_signal_now(struct vhost_virtq *vq)
 uint16_t vhost_virtq_stop(struct vhost_virtq *vq)
 {
     vhost_virtq_signal_now(vq);
+    virtq_notify_enable(&vq->ring); /* whoever goes on with the ring wants its kicks */
     vq->started = false;
     vq->call_fd = vq->err_fd = -1;
     view_drop(vq);

@@ -384,6 +384,16 @@ static void replaces_a_socket_that_was_left(void **state)
     close(second);
 }
 
+static void leaves_a_socket_to_the_process_that_listens_on_it(void **state)
+{
+    struct fixture *f = *state;
+    int first = vhost_socket_listen(f->path, &f->error);
+    assert_int_equal(-EADDRINUSE, vhost_socket_listen(f->path, &f->error));
+    assert_non_null(strstr(f->error.message, "another process listens there"));
+    assert_int_equal(0, connect_to(f->path));
+    close(first);
+}
+
 static void refuses_to_replace_anything_else(void **state)
 {
     struct fixture *f = *state;
@@ -447,6 +457,7 @@ int main(void)
         TEST(waits_for_a_peer_that_reads_slowly),
         TEST(listens_with_its_mode),
         TEST(replaces_a_socket_that_was_left),
+        TEST(leaves_a_socket_to_the_process_that_listens_on_it),
         TEST(refuses_to_replace_anything_else),
         TEST(refuses_a_path_that_does_not_fit),
         TEST(says_when_the_directory_is_missing),
