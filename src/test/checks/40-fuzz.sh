@@ -10,7 +10,7 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../../.."
 
 seed=${UBIBLK_SEED:-42}
 factor=1
-[ "${UBIBLK_CHECK:-reduced}" != full ] || factor=50
+[ "${UBIBLK_CHECK:-reduced}" != full ] || factor=10
 findings=target/fuzz
 corpora=$(mktemp -d)
 trap 'rm -rf "$corpora"' EXIT
