@@ -75,4 +75,16 @@ rm -f "${archives[@]}"
 start
 stop
 
+# A crash leaves its report where the operator said, and nowhere else.
+start
+kill -SEGV "$pid"
+wait "$pid" 2>/dev/null || true
+reports=("$work"/jvm-error-"$pid".log)
+[ -s "${reports[0]}" ] || fail "no crash report in UBIBLK_ERROR_DIR"
+for elsewhere in "/tmp/hs_err_pid$pid.log" "hs_err_pid$pid.log"; do
+    [ ! -e "$elsewhere" ] || fail "a report in $elsewhere"
+done
+pid=
+tests=$((tests + 1))
+
 echo "$tests starts and stops of an installed tree"
