@@ -321,9 +321,9 @@ static void stops_a_ring_with_a_head_that_is_still_in_use(void **state)
 static uint64_t random_gpa(struct test_random *random)
 {
     /* Nowhere near the ring: a read into it would rightly destroy it. */
-    static const uint64_t places[] = {RAW_GUEST_HEADER, RAW_GUEST_STATUS,     RAW_GUEST_DATA,
-                                      RAW_GUEST_TABLE,  RAW_GUEST_HIGH - 300, RAW_GUEST_END - 300,
-                                      UINT64_MAX - 300, RAW_GUEST_LOW + (64 << 10)};
+    static const uint64_t places[] = {
+        RAW_GUEST_HEADER,     RAW_GUEST_STATUS,    RAW_GUEST_DATA,   RAW_GUEST_TABLE,
+        RAW_GUEST_HIGH - 300, RAW_GUEST_END - 300, UINT64_MAX - 300, RAW_GUEST_LOW + (64 << 10)};
 
     return places[test_random_below(random, 8)] + test_random_below(random, 400);
 }
