@@ -12,8 +12,9 @@ raw_file_system()
         # By OpenSSL's cipher, so that a mistake of our own engines cannot cancel out.
         "$xts_tool" decrypt "$xts_key1" "$xts_key2" 0 openssl <"$disk_file" >"$image"
     fi
-    [ "$variant_layout" != partition ] || skip=1
-    dd if="$image" of="$work/plain.img" bs=1M skip=$skip conv=sparse status=none
+    # The partition begins at logical block 2048.
+    [ "$variant_layout" != partition ] || skip=$((2048 * variant_block_size / 1048576))
+    dd if="$image" of="$work/plain.img" bs=1M skip="$skip" conv=sparse status=none
 }
 
 raw_file_is_clean()
