@@ -7,9 +7,9 @@
  * between two batches and notes the end on the eventfd given at creation. A stop ends only when
  * everything that was popped is in the used ring.
  *
- * After the last completion the thread polls the ring for the device's poll time, then sleeps in
- * its engine until a kick, a command or a completion. While requests are in flight and nothing new
- * arrives, it sleeps at once.
+ * After the last completion the thread polls the ring for the device's poll time, if that pays
+ * (poll_pace.h), then sleeps in its engine until a kick, a command or a completion. While requests
+ * are in flight and nothing new arrives, it sleeps at once.
  */
 #ifndef UBIBLK_VHOST_VHOST_QUEUE_H
 #define UBIBLK_VHOST_VHOST_QUEUE_H
