@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * The umask belongs to all threads, so a listening socket is made under a private name and renamed
+ * once it has its mode and listens: whoever sees the path may connect, and an old socket there is
+ * replaced in one step.
+ */
 #include "vhost_socket.h"
 
 #include <errno.h>
@@ -11,7 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 8, SEND_TIMEOUT_MS = 10000, SOCKET_MODE = 0660 };
+enum { BACKLOG = 8, SEND_TIMEOUT_MS = 10000, SOCKET_MODE = 0660, PRIVATE_NAME_BYTES = 16 };
 
 /* Whether somebody listens there: another back end, which must not lose its socket to us. */
 static bool is_served(const struct sockaddr_un *address)
@@ -25,8 +30,8 @@ static bool is_served(const struct sockaddr_un *address)
     return served;
 }
 
-/* Removes what an earlier process left; only a socket that nobody serves is ever removed. */
-static int remove_leftover(const struct sockaddr_un *address, struct error *error)
+/* Only a socket that nobody serves is ever replaced. */
+static int check_replaceable(const struct sockaddr_un *address, struct error *error)
 {
     const char *path = address->sun_path;
     struct stat status;
@@ -36,36 +41,62 @@ static int remove_leftover(const struct sockaddr_un *address, struct error *erro
         return error_set(error, -EEXIST, "socket %s: the path exists and is not a socket", path);
     if (is_served(address))
         return error_set(error, -EADDRINUSE, "socket %s: another process listens there", path);
-    if (unlink(path) < 0 && errno != ENOENT)
-        return error_set_errno(error, -errno, "socket %s: cannot remove the old one", path);
+    return 0;
+}
+
+static int set_path(struct sockaddr_un *address, const char *path, struct error *error)
+{
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(address->sun_path)) {
+        return error_set(error, -ENAMETOOLONG,
+                         "socket %s: the path has %zu bytes, at most %zu are possible", path,
+                         strlen(path), sizeof(address->sun_path) - 1);
+    }
+    memcpy(address->sun_path, path, strlen(path));
+    return 0;
+}
+
+/* A name beside address that no other process uses: hidden, and no longer than a short name. */
+static int set_private_path(struct sockaddr_un *private, const struct sockaddr_un *address,
+                            struct error *error)
+{
+    char path[sizeof(address->sun_path) + PRIVATE_NAME_BYTES];
+    const char *slash = strrchr(address->sun_path, '/');
+    int directory_len = slash ? (int)(slash + 1 - address->sun_path) : 0;
+    snprintf(path, sizeof(path), "%.*s.v%x", directory_len, address->sun_path, (unsigned)getpid());
+    return set_path(private, path, error);
+}
+
+/* Binds, sets the mode and listens under a private name, then gives it the public one. */
+static int publish(int fd, const struct sockaddr_un *private, const char *path, struct error *error)
+{
+    const char *made = private->sun_path;
+    unlink(made); /* of a process of that number that was killed just here */
+    if (bind(fd, (const struct sockaddr *)private, sizeof(*private)) < 0)
+        return error_set_errno(error, -errno, "socket %s: bind", path);
+    if (chmod(made, SOCKET_MODE) < 0 || listen(fd, BACKLOG) < 0 || rename(made, path) < 0) {
+        int result = error_set_errno(error, -errno, "socket %s", path);
+        unlink(made);
+        return result;
+    }
     return 0;
 }
 
 int vhost_socket_listen(const char *path, struct error *error)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(address.sun_path)) {
-        return error_set(error, -ENAMETOOLONG,
-                         "socket %s: the path has %zu bytes, at most %zu are possible", path,
-                         strlen(path), sizeof(address.sun_path) - 1);
-    }
-    memcpy(address.sun_path, path, strlen(path));
-    int result = remove_leftover(&address, error);
+    struct sockaddr_un address, private;
+    int result = set_path(&address, path, error);
+    if (result == 0)
+        result = set_private_path(&private, &address, error);
+    if (result == 0)
+        result = check_replaceable(&address, error);
     if (result < 0)
         return result;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return error_set_errno(error, -errno, "socket %s", path);
-    /* The mode of the inode that bind makes, before anyone can connect: nobody does before listen.
-     */
-    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-        result = error_set_errno(error, -errno, "socket %s: bind", path);
-        close(fd);
-        return result;
-    }
-    if (chmod(path, SOCKET_MODE) < 0 || listen(fd, BACKLOG) < 0) {
-        result = error_set_errno(error, -errno, "socket %s", path);
-        unlink(path);
+    result = publish(fd, &private, path, error);
+    if (result < 0) {
         close(fd);
         return result;
     }

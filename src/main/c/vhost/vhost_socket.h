@@ -21,8 +21,9 @@ struct vhost_receiver {
 };
 
 /*
- * Listens at path with mode 0660; a socket that was left there is replaced, one that a process
- * listens on (-EADDRINUSE) and anything else (-EEXIST) is refused. Returns the fd (owned by the
+ * Listens at path with mode 0660; the path appears once connections are accepted. A socket that was
+ * left there is replaced, one that a process listens on (-EADDRINUSE) and anything else (-EEXIST)
+ * is refused. Returns the fd (owned by the
  * caller) or -errno with a sentence.
  */
 int vhost_socket_listen(const char *path, struct error *error);
