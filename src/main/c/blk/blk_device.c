@@ -72,7 +72,6 @@ void blk_device_close(struct blk_device *device)
         return;
     for (uint32_t i = 0; i < device->queue_count; i++)
         queue_stats_destroy(device->stats[i]);
-    xts_destroy(device->xts);
     disk_file_close(&device->file);
     free(device);
 }

@@ -41,7 +41,7 @@ struct blk_device_params {
 
 struct blk_device {
     struct disk_file file;
-    struct xts *xts; /* NULL: plain disk */
+    struct xts *xts; /* kept; NULL: plain disk */
     struct log *log;
     uint64_t capacity; /* sectors */
     uint8_t device_id[BLK_DEVICE_ID_BYTES];
@@ -66,9 +66,8 @@ struct blk_device {
 };
 
 /*
- * Opens and locks the disk (up to 10 s for the lock). xts may be NULL (plain disk); on success the
- * device takes it, on failure the caller keeps it. log is kept until close. Returns 0 with *out
- * owned, or -errno with a sentence in *error.
+ * Opens and locks the disk (up to 10 s for the lock). xts (NULL: plain disk) and log are kept until
+ * close. Returns 0 with *out owned, or -errno with a sentence in *error.
  */
 int blk_device_open(const struct blk_device_params *params, struct xts *xts, struct log *log,
                     struct blk_device **out, struct error *error);

@@ -145,7 +145,7 @@ static struct xts *make_cipher(void)
     return xts;
 }
 
-static void takes_the_cipher_only_when_it_opens(void **state)
+static void keeps_the_cipher_and_leaves_it_to_the_caller(void **state)
 {
     struct fixture *f = *state;
     struct blk_device *device = NULL;
@@ -162,6 +162,7 @@ static void takes_the_cipher_only_when_it_opens(void **state)
     assert_int_equal(0, blk_device_open(&f->params, xts, f->log, &device, &f->error));
     assert_ptr_equal(xts, device->xts);
     blk_device_close(device);
+    xts_destroy(xts);
 }
 
 static void reports_that_memory_is_short(void **state)
@@ -257,7 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(takes_geometry_and_limits_from_file_and_parameters),
         TEST(starts_without_a_cache_when_it_writes_through),
-        TEST(takes_the_cipher_only_when_it_opens),
+        TEST(keeps_the_cipher_and_leaves_it_to_the_caller),
         TEST(reports_that_memory_is_short),
         TEST(asserts_the_ranges_of_the_configuration),
         TEST(syncs_the_disk),

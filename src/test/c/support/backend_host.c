@@ -97,6 +97,7 @@ static int serve(const struct backend_host_params *params, const char *socket_pa
     sigwait(terminate, &signal_number);
     result = vhost_backend_stop(backend) == 0 ? 0 : 1;
     blk_device_close(device);
+    xts_destroy(xts);
     return result;
 }
 

@@ -135,6 +135,7 @@ static int serve(const struct settings *settings, const sigset_t *end)
     sigwait(end, &signal_number);
     result = vhost_backend_stop(backend);
     blk_device_close(device);
+    xts_destroy(xts);
     return result == 0 ? 0 : 1;
 }
 

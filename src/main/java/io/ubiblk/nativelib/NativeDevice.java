@@ -8,6 +8,7 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /** The disk: opened, locked, with its cipher, ready to be served by a front end's queues. */
 public final class NativeDevice extends NativeHandle {
@@ -16,7 +17,7 @@ public final class NativeDevice extends NativeHandle {
   private final List<QueueStatsView> queues;
 
   private NativeDevice(long address, Optional<NativeXts> xts, NativeLog log, DeviceConfig config) {
-    super("the disk " + config.path(), address, log);
+    super("the disk " + config.path(), address, keptWith(xts, log));
     xtsEngineName = xts.map(NativeXts::engineName);
     xtsEngineReason = xts.map(NativeXts::engineReason);
     queues = new ArrayList<>();
@@ -27,15 +28,15 @@ public final class NativeDevice extends NativeHandle {
   }
 
   /**
-   * Opens and locks the disk that {@code config} describes. Takes {@code xts} (none: a plain disk)
-   * unless it fails; keeps {@code log}.
+   * Opens and locks the disk that {@code config} describes. Keeps {@code xts} (none: a plain disk)
+   * and {@code log}.
    */
   public static NativeDevice open(DeviceConfig config, Optional<NativeXts> xts, NativeLog log)
       throws IOException {
     return log.use(
         logAddress ->
             xts.isPresent()
-                ? xts.get().give(keys -> open(config, xts, keys, log, logAddress))
+                ? xts.get().use(keys -> open(config, xts, keys, log, logAddress))
                 : open(config, xts, 0, log, logAddress));
   }
 
@@ -59,6 +60,10 @@ public final class NativeDevice extends NativeHandle {
             keys,
             logAddress);
     return new NativeDevice(address, xts, log, config);
+  }
+
+  private static NativeHandle[] keptWith(Optional<NativeXts> xts, NativeLog log) {
+    return Stream.concat(xts.stream(), Stream.of(log)).toArray(NativeHandle[]::new);
   }
 
   /** Name of the cipher's engine; empty for a plain disk. */

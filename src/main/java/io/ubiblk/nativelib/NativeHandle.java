@@ -51,18 +51,6 @@ public abstract class NativeHandle implements AutoCloseable {
     }
   }
 
-  /** As use, for a call that takes the object when it succeeds; this handle is closed then. */
-  final <R, E extends Exception> R give(Use<R, E> use) throws E {
-    lock.writeLock().lock();
-    try {
-      R result = use.with(openAddress());
-      forget();
-      return result;
-    } finally {
-      lock.writeLock().unlock();
-    }
-  }
-
   /** Ends the native object; a second call does nothing. */
   @Override
   public void close() throws IOException {

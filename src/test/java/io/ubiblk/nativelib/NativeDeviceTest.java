@@ -72,12 +72,13 @@ class NativeDeviceTest {
   }
 
   @Test
-  void takes_the_cipher_when_it_opens() throws Exception {
+  void keeps_the_cipher_open_as_long_as_itself() throws Exception {
     NativeXts xts = xts();
     try (NativeDevice device = NativeDevice.open(config(), Optional.of(xts), log)) {
       assertThat(device.xtsEngineName()).contains(xts.engineName());
-      assertThatThrownBy(() -> xts.use(address -> address)).hasMessage("the cipher is closed");
+      assertThatThrownBy(xts::close).hasMessage("the cipher is still in use");
     }
+    xts.close();
   }
 
   @Test

@@ -72,29 +72,6 @@ class NativeHandleTest {
   }
 
   @Test
-  void is_not_destroyed_after_it_was_given_away() throws IOException {
-    FakeHandle handle = new FakeHandle("the thing");
-    handle.give(address -> address);
-    handle.close();
-    assertThat(handle.destroyedCount).isZero();
-    assertThatThrownBy(() -> handle.use(address -> address)).hasMessage("the thing is closed");
-  }
-
-  @Test
-  void stays_open_when_nobody_took_it() throws IOException {
-    FakeHandle handle = new FakeHandle("the thing");
-    assertThatThrownBy(
-            () ->
-                handle.give(
-                    address -> {
-                      throw new IOException("not wanted");
-                    }))
-        .hasMessage("not wanted");
-    handle.close();
-    assertThat(handle.destroyedCount).isEqualTo(1);
-  }
-
-  @Test
   void refuses_uses_at_once_while_it_is_being_closed() throws Exception {
     CountDownLatch mayEnd = new CountDownLatch(1);
     FakeHandle handle = new FakeHandle("the thing", mayEnd);
