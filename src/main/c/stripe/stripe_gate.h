@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Lets the requests of one queue pass, or holds them until their stripes are there.
+ *
+ * A held request hangs in the list of one stripe, the first of its stripes that it cannot touch
+ * yet; misses are offered for all of them at once. It never holds up a request for another stripe.
+ * When its stripe is published it is looked at again: it goes, or it hangs in the list of the next.
+ * Requests of one stripe are let go in the order in which they came.
+ *
+ * Nothing is allocated after create. Queue thread only.
+ */
+#ifndef UBIBLK_STRIPE_STRIPE_GATE_H
+#define UBIBLK_STRIPE_STRIPE_GATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "stripe/stripe_map.h"
+
+/* Part of a request. The caller sets the first three before stripe_gate_enter. */
+struct stripe_waiter {
+    uint64_t sector;
+    uint32_t sector_count; /* not 0; within the disk */
+    bool write;
+    /* The gate's own. */
+    bool held;
+    bool expired; /* set when it is handed back because its time was over */
+    uint32_t stripe;
+    uint64_t deadline_ns;
+    struct stripe_waiter *next;
+    struct stripe_waiter *previous;
+};
+
+struct stripe_gate;
+
+/*
+ * The gate of queue number queue, for at most capacity held requests. timeout_ns is how long a
+ * request is held at most (UINT64_MAX: for ever). map is kept. Returns 0 with *out owned, or
+ * -ENOMEM with a sentence.
+ */
+int stripe_gate_create(struct stripe_map *map, uint32_t queue, uint32_t capacity,
+                       uint64_t timeout_ns, struct stripe_gate **out, struct error *error);
+
+/* Holds nothing (asserted). NULL is fine. */
+void stripe_gate_destroy(struct stripe_gate *gate);
+
+/* True: the request may go. False: it is held, and comes out of stripe_gate_next or
+ * stripe_gate_withdraw. */
+bool stripe_gate_enter(struct stripe_gate *gate, struct stripe_waiter *waiter, uint64_t now_ns);
+
+/*
+ * Looks at the held requests if something was published or a deadline has passed since the last
+ * call; else costs one load. Those that may go, or that expired, then come out of
+ * stripe_gate_next.
+ */
+void stripe_gate_look(struct stripe_gate *gate, uint64_t now_ns);
+
+/* A request that is no longer held; waiter->expired says why. NULL: no more. */
+struct stripe_waiter *stripe_gate_next(struct stripe_gate *gate);
+
+/* Takes a held request out; it will not come out of stripe_gate_next. */
+void stripe_gate_withdraw(struct stripe_gate *gate, struct stripe_waiter *waiter);
+
+/* Expires every held request: they come out of stripe_gate_next. */
+void stripe_gate_expire_all(struct stripe_gate *gate);
+
+/* Held requests. */
+uint32_t stripe_gate_held(const struct stripe_gate *gate);
+
+/* When the first of them expires; UINT64_MAX: never. May be too early, never too late. */
+uint64_t stripe_gate_deadline_ns(const struct stripe_gate *gate);
+
+#endif
