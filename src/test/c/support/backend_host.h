@@ -57,7 +57,8 @@ void backend_host_kill(struct backend_host *host);
 /* Whether the process still runs. */
 bool backend_host_alive(const struct backend_host *host);
 
-/* Open descriptors, mappings and resident kilobytes of the process, from /proc. */
+/* Open descriptors, mappings and resident kilobytes of the process, from /proc. Descriptors are the
+ * fewest of several looks, since a JVM opens files of its own for a moment now and then. */
 uint32_t backend_host_fd_count(const struct backend_host *host);
 uint32_t backend_host_mapping_count(const struct backend_host *host);
 uint64_t backend_host_rss_kib(const struct backend_host *host);
