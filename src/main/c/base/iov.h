@@ -21,4 +21,7 @@ void iov_copy_from(const struct iovec *iov, struct iov_cursor cursor, void *to, 
 void iov_copy_to(const struct iovec *iov, struct iov_cursor cursor, const void *from,
                  uint64_t byte_len);
 
+/* Clears byte_len bytes, which must be there, beginning at cursor. */
+void iov_clear(const struct iovec *iov, struct iov_cursor cursor, uint64_t byte_len);
+
 #endif

@@ -114,6 +114,10 @@ static void copies_the_same_bytes_as_flat_memory_would_give(void **state)
         }
         iov_copy_to(iov, cursor, buffer, byte_len);
         assert_memory_equal(expected, flat, BYTES);
+
+        memset(expected + start, 0, byte_len);
+        iov_clear(iov, cursor, byte_len);
+        assert_memory_equal(expected, flat, BYTES);
     }
 }
 
