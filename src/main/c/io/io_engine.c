@@ -104,6 +104,11 @@ uint32_t io_engine_fired(struct io_engine *engine)
     return engine->ops->fired(engine);
 }
 
+void io_engine_drop_file(struct io_engine *engine, uint8_t file)
+{
+    engine->ops->drop_file(engine, file);
+}
+
 uint32_t io_engine_in_flight(const struct io_engine *engine)
 {
     return engine->in_flight;

@@ -113,6 +113,9 @@ void io_engine_unwatch(struct io_engine *engine, uint32_t slot);
  * unless the kernel has flagged work to be collected. */
 uint32_t io_engine_fired(struct io_engine *engine);
 
+/* The engine lets go of file number file at once; no op on it is in flight or will be prepared. */
+void io_engine_drop_file(struct io_engine *engine, uint8_t file);
+
 /* Ops between prep and reap. */
 uint32_t io_engine_in_flight(const struct io_engine *engine);
 

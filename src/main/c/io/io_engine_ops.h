@@ -24,6 +24,7 @@ struct io_engine_ops {
     int (*watch)(struct io_engine *engine, uint32_t slot, int fd);
     void (*unwatch)(struct io_engine *engine, uint32_t slot);
     uint32_t (*fired)(struct io_engine *engine);
+    void (*drop_file)(struct io_engine *engine, uint8_t file);
 };
 
 struct io_engine {

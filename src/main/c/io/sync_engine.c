@@ -161,6 +161,11 @@ static uint32_t sync_fired(struct io_engine *base)
     return fired;
 }
 
+static void sync_drop_file(struct io_engine *base, uint8_t file)
+{
+    from_base(base)->fds[file] = -1;
+}
+
 static const struct io_engine_ops sync_engine_ops = {
     .destroy = sync_destroy,
     .prep = sync_prep,
@@ -170,6 +175,7 @@ static const struct io_engine_ops sync_engine_ops = {
     .watch = sync_watch,
     .unwatch = sync_unwatch,
     .fired = sync_fired,
+    .drop_file = sync_drop_file,
 };
 
 int sync_engine_create(const struct io_engine_params *params, struct io_engine **out,

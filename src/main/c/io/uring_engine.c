@@ -430,6 +430,18 @@ static uint32_t uring_fired(struct io_engine *base)
     return fired;
 }
 
+/* A kernel that cannot take a file out of the table keeps it until the ring ends. */
+static void uring_drop_file(struct io_engine *base, uint8_t file)
+{
+    const int none = -1;
+    struct uring_engine *engine = from_base(base);
+    int ret = io_uring_register_files_update(&engine->uring.ring, file, (int *)(uintptr_t)&none, 1);
+    if (ret < 0) {
+        log_write(engine->log, LOG_WARN, "io_uring keeps a file open that is not needed: %s",
+                  strerror(-ret));
+    }
+}
+
 static void uring_destroy(struct io_engine *base)
 {
     struct uring_engine *engine = from_base(base);
@@ -446,6 +458,7 @@ static const struct io_engine_ops uring_engine_ops = {
     .watch = uring_watch,
     .unwatch = uring_unwatch,
     .fired = uring_fired,
+    .drop_file = uring_drop_file,
 };
 
 int uring_engine_create(const struct io_engine_params *params, struct io_engine **out,

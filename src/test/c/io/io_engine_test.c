@@ -477,6 +477,29 @@ static void destroys_nothing_without_complaint(void **state)
 #test " (sync)", test, set_up_sync, tear_down, NULL                                        \
     }
 
+static void lets_go_of_a_file_while_it_goes_on_with_others(void **state)
+{
+    struct fixture *f = *state;
+    struct iovec iov = {.iov_base = f->area, .iov_len = 512};
+    struct io_op op = {.opcode = IO_READV,
+                       .file = 0,
+                       .buffer_index = -1,
+                       .iov = &iov,
+                       .iov_count = 1,
+                       .byte_len = 512};
+    struct io_op *ended;
+    io_engine_drop_file(f->engine, 1);
+    io_engine_prep(f->engine, &op);
+    assert_int_equal(0, io_engine_wait(f->engine, UINT64_MAX));
+    assert_int_equal(1, io_engine_reap(f->engine, &ended, 1));
+    assert_int_equal(0, op.result);
+    op.file = 1;
+    io_engine_prep(f->engine, &op);
+    assert_int_equal(0, io_engine_wait(f->engine, UINT64_MAX));
+    assert_int_equal(1, io_engine_reap(f->engine, &ended, 1));
+    assert_int_equal(-EBADF, op.result);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -496,6 +519,7 @@ int main(void)
         ON_BOTH(refuses_to_watch_what_cannot_be_waited_for),
         ON_BOTH(is_woken_by_another_thread),
         ON_BOTH(unwatch_wins_against_a_thread_that_keeps_writing),
+        ON_BOTH(lets_go_of_a_file_while_it_goes_on_with_others),
         cmocka_unit_test(destroys_nothing_without_complaint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

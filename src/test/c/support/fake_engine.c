@@ -218,6 +218,11 @@ static uint32_t fake_fired(struct io_engine *base)
     return fired;
 }
 
+static void fake_drop_file(struct io_engine *base, uint8_t file)
+{
+    from_base(base)->dropped_files |= 1u << file;
+}
+
 static const struct io_engine_ops fake_engine_ops = {
     .destroy = fake_destroy,
     .prep = fake_prep,
@@ -227,6 +232,7 @@ static const struct io_engine_ops fake_engine_ops = {
     .watch = fake_watch,
     .unwatch = fake_unwatch,
     .fired = fake_fired,
+    .drop_file = fake_drop_file,
 };
 
 struct fake_engine *fake_engine_create(uint32_t depth, const int *fds, uint32_t fd_count)

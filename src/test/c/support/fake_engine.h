@@ -64,6 +64,7 @@ struct fake_engine {
     int fds[IO_FILE_MAX];
     int watched_fds[IO_WATCH_MAX]; /* -1: free */
     uint32_t fired;
+    uint32_t dropped_files; /* one bit per file */
     struct fake_fault faults[FAKE_FAULT_MAX];
     uint32_t fault_count;
     struct op_list done;        /* completed, not reaped */

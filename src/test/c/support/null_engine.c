@@ -69,6 +69,11 @@ static uint32_t null_fired(struct io_engine *base)
     return io_engine_fired(from_base(base)->inner);
 }
 
+static void null_drop_file(struct io_engine *base, uint8_t file)
+{
+    io_engine_drop_file(from_base(base)->inner, file);
+}
+
 static const struct io_engine_ops null_engine_ops = {
     .destroy = null_destroy,
     .prep = null_prep,
@@ -78,6 +83,7 @@ static const struct io_engine_ops null_engine_ops = {
     .watch = null_watch,
     .unwatch = null_unwatch,
     .fired = null_fired,
+    .drop_file = null_drop_file,
 };
 
 struct io_engine *null_engine_create(struct io_engine *inner)
