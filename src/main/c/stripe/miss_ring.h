@@ -26,21 +26,28 @@ struct miss_ring;
 
 enum { MISS_RING_CAPACITY_MAX = 1 << 20 };
 
-/* capacity is a power of two, 2 to MISS_RING_CAPACITY_MAX. Returns owned, or NULL with errno set.
- */
+/* capacity is a power of two, 2 to MISS_RING_CAPACITY_MAX. Returns owned, or NULL with errno set
+ * (EINVAL, ENOMEM). */
 struct miss_ring *miss_ring_create(uint32_t capacity);
 
 /* Nobody offers or awaits any more. NULL is fine. */
 void miss_ring_destroy(struct miss_ring *ring);
 
-/* False when the ring is full; then the next miss_ring_await that takes something returns with
- * *was_full set. Any thread. */
+/* False when the ring is full. Any thread. */
 bool miss_ring_offer(struct miss_ring *ring, struct miss miss);
 
 /*
- * Waits until there is something, takes up to max (at least 1) of it, oldest first, and returns how
- * many; *was_full says whether an offer was refused since the last call. -ESHUTDOWN once
- * miss_ring_close was called, at once. One thread.
+ * After an offer that was refused, and after taking back whatever announced it: whether the ring is
+ * full still. If so, a miss_ring_await that takes something after this call sets *was_full. If not,
+ * the offer can be repeated. Any thread.
+ */
+bool miss_ring_still_full(struct miss_ring *ring);
+
+/*
+ * Waits until there is something, takes up to max (1 to MISS_RING_CAPACITY_MAX) of it, oldest
+ * first, and returns how many. *was_full says that miss_ring_still_full was called since the last
+ * time it was set, and so somebody waits for the room that there is now. -ESHUTDOWN once
+ * miss_ring_close was called, at once, whatever is in the ring. One thread.
  */
 int miss_ring_await(struct miss_ring *ring, struct miss *misses, uint32_t max, bool *was_full);
 

@@ -14,9 +14,8 @@
  *   HAS_SOURCE, FETCHED                go                            go; with track_written only
  *   none of HAS_SOURCE                 go                            once WRITTEN is set
  *
- * Queue threads read and ask; the control plane (any thread) publishes. Every flag is published
- * with release order and read with acquire order, so whoever sees READABLE or FETCHED sees what was
- * done before it was published.
+ * Queue threads read and ask; the control plane (any thread) publishes. Whoever sees READABLE or
+ * FETCHED sees what was done before it was published.
  */
 #ifndef UBIBLK_STRIPE_STRIPE_MAP_H
 #define UBIBLK_STRIPE_STRIPE_MAP_H
@@ -25,6 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/cacheline.h"
 #include "base/error.h"
 #include "stripe/miss_ring.h"
 
@@ -41,7 +41,12 @@ enum stripe_flag {
 /* A stripe's index is 31 bits, so that Java can index a buffer with it. */
 #define STRIPE_COUNT_MAX INT32_MAX
 
-enum { STRIPE_SHIFT_MIN = 6, STRIPE_SHIFT_MAX = 17, STRIPE_QUEUE_COUNT_MAX = 63 };
+enum {
+    STRIPE_SHIFT_MIN = 6,
+    STRIPE_SHIFT_MAX = 17,
+    STRIPE_QUEUE_COUNT_MAX = 63,
+    STRIPE_MISSES_MAX = 1024, /* told to the control plane and not yet taken by it */
+};
 
 /* Borrowed by stripe_map_create. */
 struct stripe_map_params {
@@ -64,23 +69,26 @@ struct stripe_map {
     bool read_through;
     /* Every request may go, now and for ever: nothing else has to be looked at. */
     _Atomic bool open;
-    _Atomic uint32_t closed_count; /* stripes that a write would wait for */
-    _Atomic uint8_t *flags;        /* stripe_count of them; Java reads them in place */
+    _Atomic uint8_t *flags; /* stripe_count of them; Java reads them in place */
     struct miss_ring *misses;
     struct stripe_waker *wakers; /* one per queue */
+    /* Stripes that a write would wait for. Publishers write it; requests read what is above. */
+    CACHELINE_ALIGNED _Atomic uint32_t closed_count;
 };
 
-/* Returns 0 with *out owned, or -errno with a sentence. */
+/* Returns 0 with *out owned, or -errno with a sentence: -EINVAL for parameters out of range,
+ * -ENOMEM, what eventfd said. */
 int stripe_map_create(const struct stripe_map_params *params, struct stripe_map **out,
                       struct error *error);
 
 /* No gate uses it any more and nobody waits for misses. NULL is fine. */
 void stripe_map_destroy(struct stripe_map *map);
 
-/* Acquire: pairs with stripe_map_publish. */
+/* Pairs with stripe_map_publish. Sequentially consistent, so that it also stays behind
+ * stripe_map_set_waiting; the instruction is that of an acquire load. */
 static inline uint8_t stripe_map_flags(const struct stripe_map *map, uint32_t stripe)
 {
-    return atomic_load_explicit(&map->flags[stripe], memory_order_acquire);
+    return atomic_load_explicit(&map->flags[stripe], memory_order_seq_cst);
 }
 
 /* Acquire: pairs with the publisher of the last stripe that was closed. */
@@ -114,7 +122,8 @@ static inline bool stripe_write_goes(const struct stripe_map *map, uint8_t flags
 /*
  * Sets and clears flags of one stripe in one step, and opens the map when it was the last closed
  * one. READ_ASKED and WRITE_ASKED are cleared by whoever publishes what was asked for. Flags of
- * STRIPE_DURABLE_MASK are never cleared. Any thread; stripe_map_wake follows.
+ * STRIPE_DURABLE_MASK are never cleared, and HAS_SOURCE stays as it was created (asserted). Any
+ * thread; stripe_map_wake follows.
  */
 void stripe_map_publish(struct stripe_map *map, uint32_t stripe, uint8_t set, uint8_t clear);
 
@@ -125,27 +134,30 @@ void stripe_map_wake(struct stripe_map *map);
 void stripe_map_wake_all(struct stripe_map *map);
 
 /*
- * Tells the control plane that a request waits for the stripe, unless that was told before. When
- * the ring is full the queues are woken once it has room, and ask again. Queue threads.
+ * Tells the control plane that a request waits for the stripe, unless it need not wait or that was
+ * told before; a write miss implies a read miss. False when the ring was full: then the stripe is
+ * as if nobody had asked, and the queues that have said stripe_map_set_waiting are woken once there
+ * is room. Queue threads, each after stripe_map_set_waiting.
  */
-void stripe_map_ask(struct stripe_map *map, uint32_t stripe, enum miss_kind kind);
+bool stripe_map_ask(struct stripe_map *map, uint32_t stripe, enum miss_kind kind);
 
 /*
- * Waits for misses, on behalf of the control plane: as miss_ring_await, and wakes the queues that
- * found the ring full. One thread.
+ * Waits for misses, on behalf of the control plane: as miss_ring_await, and wakes the queues when
+ * one found the ring full. miss_ring_close(map->misses) ends it. One thread.
  */
 int stripe_map_await_misses(struct stripe_map *map, struct miss *misses, uint32_t max);
 
-/* The eventfd that wakes the thread of a queue; lives as long as the map. */
+/* The non-blocking eventfd that wakes the thread of a queue, which drains it when it fires, and
+ * then looks. Lives as long as the map. */
 int stripe_map_wake_fd(const struct stripe_map *map, uint32_t queue);
 
 /* --- for the gate of a queue; queue thread ---------------------------------------------------- */
 
 /* Publishers wake this queue while it has waiters. Sequentially consistent: link the request, call
- * this, look at the flags again, then sleep. */
+ * this, ask, look at the flags again, then sleep. */
 void stripe_map_set_waiting(struct stripe_map *map, uint32_t queue, bool waiting);
 
-/* Whether the queue was woken since the last call. */
+/* Whether the queue was woken since the last call; when not, it costs one load. */
 bool stripe_map_was_woken(struct stripe_map *map, uint32_t queue);
 
 #endif
