@@ -28,7 +28,7 @@ struct sector_file {
     int fd;
     struct xts *xts; /* kept; NULL: plain */
     enum sector_file_mode mode;
-    bool created; /* by this open */
+    bool created; /* by this open; CREATE only */
 };
 
 /*
@@ -58,9 +58,6 @@ int sector_file_sync(const struct sector_file *file);
 
 /* Makes the name of a created file durable: syncs the directory of path. Returns 0 or -errno. */
 int sector_file_sync_directory(const char *path);
-
-/* Cuts the file off, or extends it with zeros. Returns 0 or -errno. */
-int sector_file_truncate(const struct sector_file *file, uint64_t byte_len);
 
 void sector_file_close(struct sector_file *file);
 

@@ -90,9 +90,8 @@ class ArchitectureTest {
   }
 
   @Test
-  void onlyConfigSeesTheYamlParserAndOnlyRpcSeesJackson() {
-    keepTo("org.yaml..", BASE + ".config..");
-    keepTo("com.fasterxml..", BASE + ".rpc..");
+  void onlyWhatAnswersInJsonSeesJackson() {
+    keepTo("com.fasterxml..", BASE + ".rpc..", BASE + ".backend..");
   }
 
   @Test

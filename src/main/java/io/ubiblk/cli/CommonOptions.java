@@ -40,7 +40,7 @@ final class CommonOptions {
       paramLabel = "LEVEL",
       description = {
         "off, error, warn, info, debug or trace. Default: what the environment variable"
-            + " UBIBLK_LOG names, else info."
+            + " UBIBLK_LOG names, else info for back ends and warn for tools."
       })
   private String logLevel;
 

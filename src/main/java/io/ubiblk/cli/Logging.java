@@ -17,13 +17,15 @@ final class Logging {
   private Logging() {}
 
   /**
-   * Sets the level: {@code flag} if given, else {@code variable} if it names one, else info.
+   * Sets the level: {@code flag} if given, else {@code variable} if it names one, else {@code
+   * quiet}.
    *
    * @return a warning, if the variable names no level
    */
-  static Optional<String> configure(Optional<LogLevel> flag, Optional<String> variable) {
+  static Optional<String> configure(
+      Optional<LogLevel> flag, Optional<String> variable, LogLevel quiet) {
     Optional<LogLevel> fromVariable = variable.flatMap(LogLevel::of);
-    LogLevel level = flag.or(() -> fromVariable).orElse(LogLevel.INFO);
+    LogLevel level = flag.or(() -> fromVariable).orElse(quiet);
     System.setProperty(PREFIX + "logFile", "System.err");
     System.setProperty(PREFIX + "defaultLogLevel", level.text());
     System.setProperty(PREFIX + "showThreadName", "false");

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 package io.ubiblk.cli;
 
+import io.ubiblk.backend.MetadataDump;
+import io.ubiblk.backend.MetadataInit;
 import io.ubiblk.backend.VhostBackend;
 import io.ubiblk.config.ConfigException;
 import io.ubiblk.config.DeviceConfig;
 import java.io.IOException;
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.Consumer;
 import org.slf4j.LoggerFactory;
 import picocli.CommandLine;
@@ -24,33 +27,52 @@ import picocli.CommandLine.Spec;
     description = "Block devices for virtual machines. The first argument names the program.",
     synopsisSubcommandLabel = "PROGRAM")
 public final class Main implements Runnable {
+  /** Every program, by the name of its launcher. */
+  private static final List<String> NAMES =
+      List.of(VhostBackendCommand.NAME, InitMetadataCommand.NAME, DumpMetadataCommand.NAME);
+
   @Spec private CommandSpec spec;
 
   private Main() {}
 
   /** Runs the program that was named and ends the process with its exit code. */
   public static void main(String[] arguments) {
-    System.exit(run(new VhostBackendRunner(), arguments));
+    System.exit(run(new BuiltPrograms(), arguments));
   }
 
   /** Runs a command line and gives the exit code. */
-  static int run(BackendRunner vhostBackend, String... arguments) {
+  static int run(Programs programs, String... arguments) {
     try {
-      return execute(vhostBackend, line -> {}, arguments);
+      return execute(programs, line -> {}, arguments);
     } catch (Throwable e) {
-      return failed(e);
+      return failed(e, isNamed(arguments) ? arguments[0] : "ubiblk");
     }
   }
 
   /** The same, with a command line that {@code setUp} may change before it runs. */
-  static int execute(BackendRunner vhostBackend, Consumer<CommandLine> setUp, String... arguments) {
-    CommandLine program = new CommandLine(new VhostBackendCommand(vhostBackend));
-    boolean named = arguments.length > 0 && arguments[0].equals(program.getCommandName());
+  static int execute(Programs programs, Consumer<CommandLine> setUp, String... arguments) {
     // Run by itself, a program calls itself by its own name: that of its launcher, not the jar's.
-    CommandLine line = named ? program : new CommandLine(new Main()).addSubcommand(program);
+    boolean named = isNamed(arguments);
+    CommandLine line = new CommandLine(named ? program(arguments[0], programs) : new Main());
+    if (!named) {
+      NAMES.forEach(name -> line.addSubcommand(program(name, programs)));
+    }
     line.setExecutionExceptionHandler(new ExecutionFailed());
     setUp.accept(line);
     return line.execute(named ? Arrays.copyOfRange(arguments, 1, arguments.length) : arguments);
+  }
+
+  private static boolean isNamed(String... arguments) {
+    return arguments.length > 0 && NAMES.contains(arguments[0]);
+  }
+
+  private static DeviceCommand program(String name, Programs programs) {
+    return switch (name) {
+      case VhostBackendCommand.NAME -> new VhostBackendCommand(programs);
+      case InitMetadataCommand.NAME -> new InitMetadataCommand(programs);
+      case DumpMetadataCommand.NAME -> new DumpMetadataCommand(programs);
+      default -> throw new IllegalArgumentException("there is no program " + name);
+    };
   }
 
   @Override
@@ -59,8 +81,8 @@ public final class Main implements Runnable {
   }
 
   /** Logs why the program ends, and says what to exit with. */
-  private static int failed(Throwable e) {
-    var log = LoggerFactory.getLogger(VhostBackendCommand.NAME);
+  private static int failed(Throwable e, String program) {
+    var log = LoggerFactory.getLogger(program);
     if (e instanceof ConfigException || e instanceof IOException) {
       log.error(Logging.oneLine(e.getMessage()));
       log.debug("where it came from", e);
@@ -74,20 +96,30 @@ public final class Main implements Runnable {
   private static final class ExecutionFailed implements IExecutionExceptionHandler {
     @Override
     public int handleExecutionException(Exception e, CommandLine line, ParseResult parsed) {
-      return failed(e);
+      return failed(e, line.getCommandName());
     }
   }
 
-  /** The vhost-user back end of this build. */
-  private static final class VhostBackendRunner implements BackendRunner {
+  /** The programs of this build. */
+  private static final class BuiltPrograms implements Programs {
     @Override
     public void prepare() throws IOException {
       VhostBackend.prepare();
     }
 
     @Override
-    public void run(DeviceConfig config) throws IOException {
+    public void serveVhost(DeviceConfig config) throws IOException {
       VhostBackend.run(config);
+    }
+
+    @Override
+    public void initMetadata(DeviceConfig config, MetadataInit.Options options) throws IOException {
+      MetadataInit.run(config, options);
+    }
+
+    @Override
+    public void dumpMetadata(DeviceConfig config, boolean json, Appendable out) throws IOException {
+      MetadataDump.run(config, json, out);
     }
   }
 }

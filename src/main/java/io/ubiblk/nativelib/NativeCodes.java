@@ -5,7 +5,7 @@ import io.ubiblk.config.DirectIo;
 import io.ubiblk.config.IoEngine;
 import io.ubiblk.config.XtsEngine;
 
-/** The configuration's choices as the numbers of C's enums; jni/ asserts these numbers. */
+/** Choices of configuration and callers as the numbers of C's enums; jni/ asserts them. */
 final class NativeCodes {
   private NativeCodes() {}
 
@@ -35,6 +35,15 @@ final class NativeCodes {
       case AESNI -> 3;
       case ISA_L -> 4;
       case OPENSSL -> 5;
+    };
+  }
+
+  /** enum sector_file_mode. */
+  static int of(NativeSectorFile.Mode mode) {
+    return switch (mode) {
+      case READ -> 0;
+      case UPDATE -> 1;
+      case CREATE -> 2;
     };
   }
 }

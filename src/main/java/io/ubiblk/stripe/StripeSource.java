@@ -21,9 +21,10 @@ public interface StripeSource extends AutoCloseable {
   boolean has(int stripe);
 
   /**
-   * Fills {@code into}, from its position to its limit, with the content of a stripe that the source
-   * has; what lies beyond the source's end becomes zeros. {@code into} is a direct buffer as long as
-   * the stripe (shorter for the last one of the disk). Called by many threads at once; waits.
+   * Fills {@code into}, from its position to its limit, with the content of a stripe that the
+   * source has; what lies beyond the source's end becomes zeros. {@code into} is a direct buffer as
+   * long as the stripe (shorter for the last one of the disk). Called by many threads at once;
+   * waits.
    *
    * @throws IOException if the content could not be had: nothing in {@code into} means anything
    *     then. A source that is shorter than it was when it was opened fails; it never yields zeros

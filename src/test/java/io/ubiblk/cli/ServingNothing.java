@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 package io.ubiblk.cli;
 
-/** The program with a back end that returns at once, as a process of its own. */
+/** The jar with programs that do no work and return at once, as a process of its own. */
 public final class ServingNothing {
   private ServingNothing() {}
 
   /** Runs the command line as the real entry point does. */
   public static void main(String[] arguments) {
-    System.exit(Main.run(new RecordingBackend(), arguments));
+    System.exit(Main.run(new RecordingPrograms(), arguments));
   }
 }

@@ -25,7 +25,7 @@ class VhostBackendCommandTest {
   private static final String SERVABLE = "path: /d\nsocket: /s\n";
 
   @TempDir private Path directory;
-  private final RecordingBackend backend = new RecordingBackend();
+  private final RecordingPrograms backend = new RecordingPrograms();
   private final StringWriter out = new StringWriter();
   private final StringWriter err = new StringWriter();
   private Path config;

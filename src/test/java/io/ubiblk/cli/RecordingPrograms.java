@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 package io.ubiblk.cli;
 
+import io.ubiblk.backend.MetadataInit;
 import io.ubiblk.config.DeviceConfig;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/** Stands in for a back end: remembers what it was asked, and fails when told to. */
-final class RecordingBackend implements BackendRunner {
+/** Stands in for every program: remembers what it was asked, and fails when told to. */
+final class RecordingPrograms implements Programs {
   final List<String> calls = new ArrayList<>();
   Optional<Exception> prepareFailure = Optional.empty();
   Optional<Exception> runFailure = Optional.empty();
@@ -23,8 +24,23 @@ final class RecordingBackend implements BackendRunner {
   }
 
   @Override
-  public void run(DeviceConfig config) throws Exception {
-    calls.add("run");
+  public void serveVhost(DeviceConfig config) throws Exception {
+    work("run", config);
+  }
+
+  @Override
+  public void initMetadata(DeviceConfig config, MetadataInit.Options options) throws Exception {
+    work("init " + options, config);
+  }
+
+  @Override
+  public void dumpMetadata(DeviceConfig config, boolean json, Appendable out) throws Exception {
+    work(json ? "dump json" : "dump", config);
+    out.append("dumped\n");
+  }
+
+  private void work(String call, DeviceConfig config) throws Exception {
+    calls.add(call);
     served = Optional.of(config);
     keysWereThere =
         config.encryptionKey().isPresent() && !config.encryptionKey().get().halvesEqual();

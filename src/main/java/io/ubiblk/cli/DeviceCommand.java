@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+package io.ubiblk.cli;
+
+import io.ubiblk.config.ConfigException;
+import io.ubiblk.config.ConfigLoader;
+import io.ubiblk.config.DeviceConfig;
+import io.ubiblk.config.KekFile;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** A program that works on the device of a configuration file: what all of them do before that. */
+@Command(
+    mixinStandardHelpOptions = true,
+    versionProvider = Version.class,
+    sortOptions = false,
+    usageHelpAutoWidth = true,
+    footerHeading = "%nExit status:%n")
+abstract class DeviceCommand implements Callable<Integer> {
+  /** Footer of every program's help. */
+  static final String USAGE_STATUS = "  2    the command line is wrong";
+
+  /** Footer of every program's help. */
+  static final String INTERNAL_STATUS =
+      "  101  internal error; the log has a stack trace to report";
+
+  @Spec private CommandSpec spec;
+
+  @Mixin private CommonOptions options;
+
+  private final Programs programs;
+  private final LogLevel quietLevel;
+
+  /**
+   * A command that does its work with {@code programs}.
+   *
+   * @param quietLevel what it logs when nobody asks for more or less
+   */
+  DeviceCommand(Programs programs, LogLevel quietLevel) {
+    this.programs = programs;
+    this.quietLevel = quietLevel;
+  }
+
+  /** Refuses options that make no sense; before anything is read. */
+  void checkOptions() {}
+
+  /** Refuses what a device may be configured with, and this program cannot do. */
+  abstract void check(DeviceConfig config) throws ConfigException;
+
+  /** Does the program's work. */
+  abstract void run(DeviceConfig config) throws Exception;
+
+  @Override
+  public final Integer call() throws Exception {
+    options.check();
+    checkOptions();
+    Optional<String> variable = Optional.ofNullable(System.getenv(Logging.VARIABLE));
+    Optional<String> levelWarning = Logging.configure(options.logLevel(), variable, quietLevel);
+    Logger log = LoggerFactory.getLogger(spec.name());
+    Consumer<String> warnings = text -> log.warn(Logging.oneLine(text));
+    levelWarning.ifPresent(warnings);
+    programs.prepare();
+    try (DeviceConfig config = load(warnings)) {
+      check(config);
+      run(config);
+    }
+    return ExitCode.OK;
+  }
+
+  private DeviceConfig load(Consumer<String> warnings) throws ConfigException {
+    if (options.kek().isEmpty()) {
+      return ConfigLoader.load(options.config(), null, warnings);
+    }
+    try (KekFile kek = KekFile.load(options.kek().get(), warnings)) {
+      if (options.unlinkKek()) {
+        kek.unlink();
+      }
+      return ConfigLoader.load(options.config(), kek, warnings);
+    }
+  }
+
+  final Programs programs() {
+    return programs;
+  }
+
+  final CommandSpec spec() {
+    return spec;
+  }
+
+  /** A refusal of what the configuration says under {@code key}. */
+  final ConfigException refused(String key, String sentence) {
+    return new ConfigException(options.config() + ": " + key + ": " + sentence);
+  }
+
+  /** A refusal of the command line. */
+  final ParameterException usage(String message) {
+    return new ParameterException(spec.commandLine(), message);
+  }
+}

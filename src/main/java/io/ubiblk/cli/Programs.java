@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+package io.ubiblk.cli;
+
+import io.ubiblk.backend.MetadataInit;
+import io.ubiblk.config.DeviceConfig;
+
+/** What the commands need of the package below: the work of each program. */
+interface Programs {
+  /**
+   * Gets the process ready to hold secrets: loads the native library and switches core dumps off.
+   * Called before any file with a key in it is opened.
+   */
+  void prepare() throws Exception;
+
+  /**
+   * Serves the device to vhost-user front ends until the process is told to stop. Here and below,
+   * keys are handed over from {@code config}, which the caller closes.
+   */
+  void serveVhost(DeviceConfig config) throws Exception;
+
+  /** Makes the device's metadata file. */
+  void initMetadata(DeviceConfig config, MetadataInit.Options options) throws Exception;
+
+  /** Prints the device's metadata, as lines or as JSON. */
+  void dumpMetadata(DeviceConfig config, boolean json, Appendable out) throws Exception;
+}

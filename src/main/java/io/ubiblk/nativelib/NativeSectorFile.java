@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+package io.ubiblk.nativelib;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+/**
+ * A file of 512-byte sectors that is enciphered like the disk it belongs to: the metadata file.
+ *
+ * <p>Any thread; reads and writes of different sectors may overlap in time. Every failure names the
+ * file.
+ */
+public final class NativeSectorFile extends NativeHandle {
+  private static final int SECTOR_BYTES = 512;
+  private static final long SECTOR_COUNT_MAX = Long.MAX_VALUE / SECTOR_BYTES;
+
+  private final String path;
+
+  private NativeSectorFile(String path, long address, NativeHandle... kept) {
+    super("the file " + path, address, kept);
+    this.path = path;
+  }
+
+  /** What the file is opened for. */
+  public enum Mode {
+    /** To read it, without a lock. */
+    READ,
+    /** To read and write it, locked. */
+    UPDATE,
+    /** As UPDATE; it is made, for its owner alone, if it is not there. Follows no symbolic link. */
+    CREATE
+  }
+
+  /**
+   * Opens the file; to change it, locks it. Keeps {@code xts} (none: plain sectors) and {@code
+   * log}.
+   *
+   * @param lockTimeoutMs how long to try when somebody else has it locked
+   */
+  public static NativeSectorFile open(
+      String path, Mode mode, int lockTimeoutMs, Optional<NativeXts> xts, NativeLog log)
+      throws IOException {
+    NativeHandle[] kept = Stream.concat(xts.stream(), Stream.of(log)).toArray(NativeHandle[]::new);
+    byte[] text = NativeText.encode("path", path);
+    int code = NativeCodes.of(mode);
+    long address =
+        log.use(
+            logAddress ->
+                xts.isPresent()
+                    ? xts.get().use(keys -> create(text, code, lockTimeoutMs, keys, logAddress))
+                    : create(text, code, lockTimeoutMs, 0, logAddress));
+    return new NativeSectorFile(path, address, kept);
+  }
+
+  /** Where it is. */
+  public String path() {
+    return path;
+  }
+
+  /** Its length at this moment; need not be whole sectors. */
+  public long byteLength() throws IOException {
+    return use(address -> byteLength(address));
+  }
+
+  /**
+   * Fills {@code into}, from its position to its limit, with the sectors from {@code sector} on.
+   *
+   * @param into direct, whole sectors; its position stays
+   * @throws IOException also if the file ends before
+   */
+  public void read(long sector, ByteBuffer into) throws IOException {
+    int sectorCount = checkedCount(sector, into);
+    use(
+        address -> {
+          read(address, sector, into, into.position(), sectorCount);
+          return null;
+        });
+  }
+
+  /**
+   * Writes {@code content}, from its position to its limit. The file grows where that is beyond its
+   * end. After a failure any of the sectors may have been written.
+   *
+   * @param content direct, whole sectors; unchanged, and its position stays
+   */
+  public void write(long sector, ByteBuffer content) throws IOException {
+    int sectorCount = checkedCount(sector, content);
+    use(
+        address -> {
+          write(address, sector, content, content.position(), sectorCount);
+          return null;
+        });
+  }
+
+  /** Makes every completed write durable. After a failure nothing is known of them. */
+  public void sync() throws IOException {
+    use(
+        address -> {
+          sync(address);
+          return null;
+        });
+  }
+
+  /** Makes the file's name durable. */
+  public void syncDirectory() throws IOException {
+    use(
+        address -> {
+          syncDirectory(address);
+          return null;
+        });
+  }
+
+  private static int checkedCount(long sector, ByteBuffer bytes) {
+    int sectorCount = bytes.remaining() / SECTOR_BYTES;
+    if (!bytes.isDirect() || sectorCount == 0 || bytes.remaining() % SECTOR_BYTES != 0) {
+      throw new IllegalArgumentException(
+          bytes.remaining() + " bytes: must be whole sectors of a direct buffer");
+    } else if (sector < 0 || sector > SECTOR_COUNT_MAX - sectorCount) {
+      throw new IllegalArgumentException("sector " + sector + " is none of a file");
+    }
+    return sectorCount;
+  }
+
+  @Override
+  void destroy(long address) {
+    free(address);
+  }
+
+  private static native long create(byte[] path, int mode, int lockTimeoutMs, long xts, long log)
+      throws IOException;
+
+  private static native long byteLength(long file) throws IOException;
+
+  private static native void read(
+      long file, long sector, ByteBuffer into, int offset, int sectorCount) throws IOException;
+
+  private static native void write(
+      long file, long sector, ByteBuffer content, int offset, int sectorCount) throws IOException;
+
+  private static native void sync(long file) throws IOException;
+
+  private static native void syncDirectory(long file) throws IOException;
+
+  private static native void free(long file);
+}
