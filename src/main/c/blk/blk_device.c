@@ -14,6 +14,7 @@
 
 #include "base/align.h"
 #include "base/sector.h"
+#include "blk/blk_lazy.h"
 
 static void device_fill(struct blk_device *device, const struct blk_device_params *params)
 {
@@ -29,6 +30,7 @@ static void device_fill(struct blk_device *device, const struct blk_device_param
     device->write_through = params->write_through;
     device->io_engine = params->io_engine;
     atomic_init(&device->sticky_errno, 0);
+    atomic_init(&device->fsync_failures, 0);
     atomic_init(&device->write_back, !params->write_through);
 }
 
@@ -70,6 +72,7 @@ void blk_device_close(struct blk_device *device)
 {
     if (!device)
         return;
+    blk_lazy_detach(device->lazy);
     for (uint32_t i = 0; i < device->queue_count; i++)
         queue_stats_destroy(device->stats[i]);
     disk_file_close(&device->file);
@@ -79,6 +82,7 @@ void blk_device_close(struct blk_device *device)
 void blk_device_fsync_failed(struct blk_device *device, int errno_value)
 {
     int none = 0;
+    atomic_fetch_add(&device->fsync_failures, 1);
     if (atomic_compare_exchange_strong(&device->sticky_errno, &none, errno_value)) {
         char text[128];
         log_write(device->log, LOG_ERROR,

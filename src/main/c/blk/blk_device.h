@@ -39,9 +39,12 @@ struct blk_device_params {
     enum io_engine_kind io_engine;
 };
 
+struct blk_lazy;
+
 struct blk_device {
     struct disk_file file;
-    struct xts *xts; /* kept; NULL: plain disk */
+    struct xts *xts;       /* kept; NULL: plain disk */
+    struct blk_lazy *lazy; /* NULL: every stripe is there, and nobody tracks writes */
     struct log *log;
     uint64_t capacity; /* sectors */
     uint8_t device_id[BLK_DEVICE_ID_BYTES];
@@ -58,6 +61,8 @@ struct blk_device {
     /* 0, or the errno of the first failed fsync: the data it should have covered may be lost. Never
      * cleared. */
     _Atomic int sticky_errno;
+    /* How many fsyncs, and writes that implied one, have failed. */
+    _Atomic uint64_t fsync_failures;
     /* Whether completed writes may still be volatile; false: queues write with IO_DSYNC. Set by the
      * front end only. */
     _Atomic bool write_back;
@@ -72,7 +77,7 @@ struct blk_device {
 int blk_device_open(const struct blk_device_params *params, struct xts *xts, struct log *log,
                     struct blk_device **out, struct error *error);
 
-/* No queue of the device may exist any more. NULL is fine. */
+/* No queue of the device may exist any more. Ends device->lazy as well. NULL is fine. */
 void blk_device_close(struct blk_device *device);
 
 /*

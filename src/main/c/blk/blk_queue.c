@@ -8,13 +8,15 @@
  * could not write once per description; on a shared one, the flush of another queue could be told,
  * and ours succeed before anybody here knows.
  *
- * The stripe gate's place is in blk_queue_start, between the checks and the first issue: a request
- * to a stripe that is not there yet will wait at that point, before it takes anything.
+ * Before that list comes the stripe gate of a lazy disk: a request to a stripe that is not there
+ * yet is held by it, without having taken anything, so that it can be taken back. What may change
+ * while it is held (the cache mode, the sticky error) is looked at when it goes.
  */
 #include "blk_queue.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,7 +24,9 @@
 
 #include "base/checked.h"
 #include "base/sector.h"
+#include "blk/blk_lazy.h"
 #include "blk/blk_transfer.h"
+#include "stripe/stripe_gate.h"
 
 enum { REAP_BATCH = 64 };
 
@@ -34,7 +38,11 @@ struct blk_queue {
     struct blk_request *requests;
     struct iovec *arena;
     size_t arena_bytes;
-    int sync_fd; /* -1: the engine is the caller's */
+    int sync_fd;              /* -1: the engine is the caller's */
+    int stripes_fd;           /* -1: no gate */
+    struct stripe_gate *gate; /* NULL: every stripe is there */
+    bool image_used;          /* the engine refers to the image */
+    uint32_t read_through;    /* requests that may be read from it */
     struct blk_request_list waiting;
     struct blk_request_list done;
     uint32_t busy;
@@ -61,7 +69,7 @@ static int queue_allocate(struct blk_queue *queue, struct error *error)
     return blk_transfer_init(&queue->transfer, device, error);
 }
 
-static int queue_make_engine(struct blk_queue *queue, struct error *error)
+static int queue_make_engine(struct blk_queue *queue, int image_fd, struct error *error)
 {
     const struct blk_device *device = queue->device;
     uint32_t area_count = 0;
@@ -70,18 +78,35 @@ static int queue_make_engine(struct blk_queue *queue, struct error *error)
     queue->sync_fd = disk_file_open_for_sync(&device->file, error);
     if (queue->sync_fd < 0)
         return queue->sync_fd;
-    const int fds[FILE_COUNT] = {[FILE_DISK] = device->file.fd, [FILE_SYNC] = queue->sync_fd};
+    const int fds[FILE_COUNT] = {
+        [FILE_DISK] = device->file.fd, [FILE_SYNC] = queue->sync_fd, [FILE_IMAGE] = image_fd};
     queue->transfer.sync_file = FILE_SYNC;
     const struct io_engine_params params = {
         .kind = device->io_engine,
         .depth = blk_transfer_depth(device),
         .fds = fds,
-        .fd_count = FILE_COUNT,
+        .fd_count = queue->image_used ? FILE_COUNT : FILE_IMAGE,
         .buffers = areas,
         .buffer_count = area_count,
         .log = device->log,
     };
     return io_engine_create(&params, &queue->engine, error);
+}
+
+static int queue_make_gate(struct blk_queue *queue, uint32_t index, struct error *error)
+{
+    struct blk_lazy *lazy = queue->device->lazy;
+    if (!lazy)
+        return 0;
+    int result = stripe_gate_create(lazy->map, index, queue->device->queue_size, lazy->timeout_ns,
+                                    &queue->gate, error);
+    if (result < 0)
+        return result;
+    queue->stripes_fd = stripe_map_wake_fd(lazy->map, index);
+    result = io_engine_watch(queue->engine, BLK_QUEUE_WATCH_STRIPES, queue->stripes_fd);
+    return result < 0
+               ? error_set_errno(error, result, "queue %u: watching for fetched stripes", index)
+               : 0;
 }
 
 static int queue_create(struct blk_device *device, uint32_t index, struct io_engine *engine,
@@ -92,17 +117,23 @@ static int queue_create(struct blk_device *device, uint32_t index, struct io_eng
     if (!queue)
         return error_set(error, -ENOMEM, "no memory for queue %u", index);
     queue->device = device;
-    queue->sync_fd = -1;
+    queue->sync_fd = queue->stripes_fd = -1;
     queue->stats = device->stats[index];
     int result = queue_allocate(queue, error);
+    int image_fd = device->lazy ? blk_lazy_use_image(device->lazy) : -1;
+    queue->image_used = image_fd >= 0;
     if (result == 0 && !engine)
-        result = queue_make_engine(queue, error);
+        result = queue_make_engine(queue, image_fd, error);
+    else
+        queue->engine = engine;
+    if (result == 0)
+        result = queue_make_gate(queue, index, error);
     if (result < 0) {
+        if (engine)
+            queue->engine = NULL;
         blk_queue_destroy(queue);
         return result;
     }
-    if (engine)
-        queue->engine = engine;
     queue->transfer.engine = queue->engine;
     *out = queue;
     return 0;
@@ -127,6 +158,9 @@ void blk_queue_destroy(struct blk_queue *queue)
         return;
     assert(queue->busy == 0);
     io_engine_destroy(queue->engine);
+    stripe_gate_destroy(queue->gate);
+    if (queue->image_used)
+        blk_lazy_release_image(queue->device->lazy);
     blk_transfer_deinit(&queue->transfer);
     if (queue->sync_fd >= 0)
         close(queue->sync_fd);
@@ -157,6 +191,7 @@ static void request_done(struct blk_queue *queue, struct blk_request *request)
 {
     if (is_volatile_write(request))
         queue->volatile_writes--;
+    queue->read_through -= request->read_through;
     blk_request_move(request, BLK_REQUEST_DONE);
     queue_stats_finished(queue->stats, request->slot, request->op, request->byte_len,
                          request->result, queue->now_ns - request->started_ns);
@@ -172,36 +207,73 @@ static int request_check(const struct blk_device *device, const struct blk_reque
     uint64_t block_sectors = device->logical_block_size >> SECTOR_SHIFT;
     if (((request->sector | request->sector_count) & (block_sectors - 1)) != 0)
         return -EINVAL;
-    return request->durable ? -blk_device_sticky_errno(device) : 0;
+    return 0;
 }
 
-void blk_queue_start(struct blk_queue *queue, struct blk_request *request, uint64_t now_ns)
+static void request_issued(struct blk_queue *queue, struct blk_request *request)
+{
+    blk_request_move(request, BLK_REQUEST_IN_FLIGHT);
+    if (request->pieces == 0) /* only zeros, or a piece failed and the rest is left out */
+        request_done(queue, request);
+}
+
+/* Nothing else has to come first: on to the engine. */
+static void request_go(struct blk_queue *queue, struct blk_request *request)
 {
     struct blk_device *device = queue->device;
-    blk_request_move(request, BLK_REQUEST_PARSED);
-    queue->busy++;
-    queue->now_ns = now_ns;
-    request->started_ns = now_ns;
-    /* Acquire: pairs with the session's store; a request popped after the cache was turned off is
-     * durable. */
+    /* Acquire: pairs with the session's store; a request that goes after the cache was turned off
+     * is durable. */
     request->durable = request->op == QUEUE_OP_WRITE &&
                        !atomic_load_explicit(&device->write_back, memory_order_acquire);
     if (is_volatile_write(request))
         queue->volatile_writes++;
-    queue_stats_started(queue->stats, request->slot, request->op, request->sector,
-                        request->sector_count);
-    blk_transfer_begin(&queue->transfer, request);
-    request->result = request_check(device, request);
-    if (request->result < 0 || (request->op != QUEUE_OP_FLUSH && request->byte_len == 0)) {
+    if (request->durable)
+        request->result = -blk_device_sticky_errno(device);
+    if (request->result < 0) {
         request_done(queue, request);
         return;
     }
+    request->read_through =
+        queue->image_used && request->op == QUEUE_OP_READ && !stripe_map_open(device->lazy->map);
+    queue->read_through += request->read_through;
+    blk_transfer_begin(&queue->transfer, request);
     if (!queue->waiting.first && blk_transfer_issue(&queue->transfer, request)) {
-        blk_request_move(request, BLK_REQUEST_IN_FLIGHT);
+        request_issued(queue, request);
         return;
     }
-    blk_request_move(request, BLK_REQUEST_WAITING);
+    if (request->state == BLK_REQUEST_PARSED)
+        blk_request_move(request, BLK_REQUEST_WAITING);
     blk_request_list_append(&queue->waiting, request);
+}
+
+/* Whether the request has to wait for a stripe. */
+static bool request_held(struct blk_queue *queue, struct blk_request *request, uint64_t now_ns)
+{
+    if (!queue->gate || request->op == QUEUE_OP_FLUSH)
+        return false;
+    request->waiter.sector = request->sector;
+    request->waiter.sector_count = request->sector_count;
+    request->waiter.write = request->op == QUEUE_OP_WRITE;
+    return !stripe_gate_enter(queue->gate, &request->waiter, now_ns);
+}
+
+void blk_queue_start(struct blk_queue *queue, struct blk_request *request, uint64_t now_ns)
+{
+    blk_request_move(request, BLK_REQUEST_PARSED);
+    queue->busy++;
+    queue->now_ns = now_ns;
+    request->started_ns = now_ns;
+    request->durable = true; /* nothing volatile is written as long as it has not gone */
+    request->read_through = false;
+    queue_stats_started(queue->stats, request->slot, request->op, request->sector,
+                        request->sector_count);
+    request->result = request_check(queue->device, request);
+    if (request->result < 0 || (request->op != QUEUE_OP_FLUSH && request->byte_len == 0))
+        request_done(queue, request);
+    else if (request_held(queue, request, now_ns))
+        blk_request_move(request, BLK_REQUEST_WAITING);
+    else
+        request_go(queue, request);
 }
 
 void blk_queue_finish(struct blk_queue *queue, struct blk_request *request, int result,
@@ -213,6 +285,7 @@ void blk_queue_finish(struct blk_queue *queue, struct blk_request *request, int 
     request->started_ns = now_ns;
     request->result = result;
     request->durable = true;
+    request->read_through = false;
     request_done(queue, request);
 }
 
@@ -221,14 +294,48 @@ static void issue_waiting(struct blk_queue *queue)
     struct blk_request *request;
     while ((request = queue->waiting.first) && blk_transfer_issue(&queue->transfer, request)) {
         blk_request_list_take(&queue->waiting);
-        blk_request_move(request, BLK_REQUEST_IN_FLIGHT);
-        if (request->pieces == 0) /* a piece failed and the rest is left out */
-            request_done(queue, request);
+        request_issued(queue, request);
     }
 }
 
-int blk_queue_submit(struct blk_queue *queue)
+static struct blk_request *request_of(struct stripe_waiter *waiter)
 {
+    return (struct blk_request *)((char *)waiter - offsetof(struct blk_request, waiter));
+}
+
+static void release_held(struct blk_queue *queue, uint64_t now_ns)
+{
+    struct stripe_waiter *waiter;
+    queue->now_ns = now_ns;
+    stripe_gate_look(queue->gate, now_ns);
+    while ((waiter = stripe_gate_next(queue->gate))) {
+        struct blk_request *request = request_of(waiter);
+        if (waiter->expired) {
+            request->result = -ETIMEDOUT;
+            request_done(queue, request);
+        } else {
+            request_go(queue, request);
+        }
+    }
+}
+
+/* Lets go of the image once nobody needs it any more. */
+static void release_image(struct blk_queue *queue)
+{
+    struct blk_lazy *lazy = queue->device->lazy;
+    if (queue->read_through > 0 || !atomic_load(&lazy->image_dropping))
+        return;
+    io_engine_drop_file(queue->engine, FILE_IMAGE);
+    queue->image_used = false;
+    blk_lazy_release_image(lazy);
+}
+
+int blk_queue_submit(struct blk_queue *queue, uint64_t now_ns)
+{
+    if (queue->gate)
+        release_held(queue, now_ns);
+    if (queue->image_used)
+        release_image(queue);
     issue_waiting(queue);
     return io_engine_submit(queue->engine);
 }
@@ -292,6 +399,37 @@ void blk_queue_release(struct blk_queue *queue, struct blk_request *request)
 uint32_t blk_queue_busy(const struct blk_queue *queue)
 {
     return queue->busy;
+}
+
+uint32_t blk_queue_held(const struct blk_queue *queue)
+{
+    return queue->gate ? stripe_gate_held(queue->gate) : 0;
+}
+
+bool blk_queue_withdraw(struct blk_queue *queue, struct blk_request *request)
+{
+    if (request->state != BLK_REQUEST_WAITING || !request->waiter.held)
+        return false;
+    stripe_gate_withdraw(queue->gate, &request->waiter);
+    queue_stats_withdrawn(queue->stats, request->slot);
+    blk_queue_release(queue, request);
+    return true;
+}
+
+void blk_queue_expire_held(struct blk_queue *queue)
+{
+    if (queue->gate)
+        stripe_gate_expire_all(queue->gate);
+}
+
+uint64_t blk_queue_deadline_ns(const struct blk_queue *queue)
+{
+    return queue->gate ? stripe_gate_deadline_ns(queue->gate) : UINT64_MAX;
+}
+
+int blk_queue_stripes_fd(const struct blk_queue *queue)
+{
+    return queue->stripes_fd;
 }
 
 uint32_t blk_queue_volatile_writes(const struct blk_queue *queue)

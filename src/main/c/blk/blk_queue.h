@@ -2,14 +2,15 @@
 /*
  * The request path of one queue: from a parsed request to its result. Knows neither vhost nor ublk.
  *
- * The transport pops a request into the slot of its head or tag, fills it in and starts it; after
- * each batch it calls blk_queue_submit once, then takes the ended ones from blk_queue_next_done,
- * answers the driver and releases the slot:
+ * The transport pops a request into the slot of its head or tag, fills it in and starts it. After
+ * each batch it submits once, then answers the driver for those that ended:
  *
- *     request = blk_queue_slot(queue, head) … blk_queue_start(queue, request)       for each that
- * was popped blk_queue_submit(queue)                                                      one
- * system call for the batch blk_queue_reap(queue) while ((request = blk_queue_next_done(queue))) …
- * blk_queue_release(queue, request)
+ *     for each that was popped:
+ *         request = blk_queue_slot(queue, head), filled in; blk_queue_start(queue, request, now)
+ *     blk_queue_submit(queue, now)                  one system call for the batch
+ *     blk_queue_reap(queue, now)
+ *     while ((request = blk_queue_next_done(queue)))
+ *         answer; blk_queue_release(queue, request)
  *
  * Nothing here allocates after create, takes a lock, logs a request or enters the JVM. All calls
  * come from the thread that created the queue.
@@ -27,8 +28,8 @@
 
 struct blk_queue;
 
-/* The engine's watch slots: two for the transport's eventfds. */
-enum { BLK_QUEUE_WATCH_WAKE = 0, BLK_QUEUE_WATCH_KICK = 1 };
+/* The engine's watch slots: two for the transport's eventfds, one for published stripes. */
+enum { BLK_QUEUE_WATCH_WAKE = 0, BLK_QUEUE_WATCH_KICK = 1, BLK_QUEUE_WATCH_STRIPES = 2 };
 
 /*
  * Makes queue number index of the device with its own engine and bounce buffers. device is kept
@@ -37,7 +38,8 @@ enum { BLK_QUEUE_WATCH_WAKE = 0, BLK_QUEUE_WATCH_KICK = 1 };
 int blk_queue_create(struct blk_device *device, uint32_t index, struct blk_queue **out,
                      struct error *error);
 
-/* The same on an engine that the caller made (taken on success), for tests and benchmarks. */
+/* The same on an engine that the caller made (taken on success), for tests and benchmarks; the
+ * image of a lazy disk is its FILE_IMAGE. */
 int blk_queue_create_on(struct blk_device *device, uint32_t index, struct io_engine *engine,
                         struct blk_queue **out, struct error *error);
 
@@ -63,9 +65,9 @@ void blk_queue_start(struct blk_queue *queue, struct blk_request *request, uint6
 void blk_queue_finish(struct blk_queue *queue, struct blk_request *request, int result,
                       uint64_t now_ns);
 
-/* Gives the engine whatever can be given and submits it. 0, or -errno when the engine is unusable.
- */
-int blk_queue_submit(struct blk_queue *queue);
+/* Gives the engine whatever can be given, requests whose stripes have come included, and submits
+ * it. 0, or -errno when the engine is unusable. */
+int blk_queue_submit(struct blk_queue *queue, uint64_t now_ns);
 
 /* Collects completions; returns how many the engine had. Does not sleep. */
 uint32_t blk_queue_reap(struct blk_queue *queue, uint64_t now_ns);
@@ -78,6 +80,23 @@ void blk_queue_release(struct blk_queue *queue, struct blk_request *request);
 
 /* Requests between start and release. */
 uint32_t blk_queue_busy(const struct blk_queue *queue);
+
+/* Requests that wait for a stripe. They are busy, too. */
+uint32_t blk_queue_held(const struct blk_queue *queue);
+
+/* Takes a request back that waits for a stripe: its slot is free then, as if it had never been
+ * started. False when it does not wait for one. */
+bool blk_queue_withdraw(struct blk_queue *queue, struct blk_request *request);
+
+/* Ends every request that waits for a stripe with -ETIMEDOUT; with the next submit. */
+void blk_queue_expire_held(struct blk_queue *queue);
+
+/* When the first request that waits for a stripe has waited long enough; UINT64_MAX: never. */
+uint64_t blk_queue_deadline_ns(const struct blk_queue *queue);
+
+/* The eventfd that says that stripes were published, for a thread that cannot sleep in the engine;
+ * -1: none. Borrowed. */
+int blk_queue_stripes_fd(const struct blk_queue *queue);
 
 /* Writes in progress that may be volatile when they complete (not durable ones). */
 uint32_t blk_queue_volatile_writes(const struct blk_queue *queue);

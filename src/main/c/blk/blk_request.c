@@ -8,7 +8,7 @@ static bool move_allowed(enum blk_request_state from, enum blk_request_state to)
 {
     switch (to) {
     case BLK_REQUEST_FREE:
-        return from == BLK_REQUEST_DONE;
+        return from == BLK_REQUEST_DONE || from == BLK_REQUEST_WAITING;
     case BLK_REQUEST_PARSED:
         return from == BLK_REQUEST_FREE;
     case BLK_REQUEST_WAITING:

@@ -8,6 +8,7 @@
  *   from                        to         by
  *   FREE                        PARSED     the transport popped it
  *   PARSED                      WAITING    it must wait (a stripe, a piece, a buffer)
+ *   WAITING                     FREE       taken back: it waited for a stripe when its ring stopped
  *   PARSED, WAITING             IN_FLIGHT  all of it is with the engine
  *   PARSED, WAITING, IN_FLIGHT  DONE       completion or refusal
  *   DONE                        FREE       used element pushed, tag committed
@@ -23,6 +24,7 @@
 
 #include "base/iov.h"
 #include "blk/queue_stats.h"
+#include "stripe/stripe_gate.h"
 
 enum blk_request_state {
     BLK_REQUEST_FREE,
@@ -51,11 +53,13 @@ struct blk_request {
     uint32_t iov_count;
     bool durable;             /* a write that must be on stable storage when it completes */
     bool bounced;             /* goes through bounce buffers */
+    bool read_through;        /* parts of it may be read from the image */
     struct iov_cursor issued; /* what the engine has been given so far */
     uint64_t issued_bytes;
     uint32_t pieces; /* with the engine */
     uint64_t started_ns;
-    struct blk_request *next; /* in the one list that the state implies */
+    struct stripe_waiter waiter; /* while it waits for a stripe */
+    struct blk_request *next;    /* in the one list that the state implies */
     struct iovec inline_iov[BLK_REQUEST_SEGMENTS_INLINE];
 };
 

@@ -3,6 +3,9 @@
  * Data takes one pass: ciphers work while copying between guest memory and bounce buffer, and plain
  * data that lies as the kernel wants it is not copied at all. A library cipher that cannot decrypt
  * while copying does it in the bounce buffer, so nothing but final bytes reaches the guest.
+ *
+ * Where a read finds its bytes is decided extent by extent, when a piece is about to be made: a
+ * stripe may have reached the base disk since the request came, and both places have the same then.
  */
 #include "blk_transfer.h"
 
@@ -11,6 +14,7 @@
 
 #include "base/minmax.h"
 #include "base/sector.h"
+#include "blk/blk_lazy.h"
 #include "crypt/xts.h"
 
 enum { PIECES_MIN = 64 };
@@ -56,6 +60,12 @@ void blk_transfer_deinit(struct blk_transfer *transfer)
     free(transfer->pieces);
 }
 
+/* Bytes of a request that lie in one place. */
+struct extent {
+    enum { EXTENT_BASE, EXTENT_IMAGE, EXTENT_ZEROS } place;
+    uint64_t byte_len;
+};
+
 static struct blk_piece *piece_take(struct blk_transfer *transfer, struct blk_request *request)
 {
     struct blk_piece *piece = transfer->free_pieces;
@@ -100,24 +110,25 @@ static bool segments_aligned(const struct blk_device *device, const struct blk_r
     return ((addresses & (device->file.memory_align - 1)) | (lengths & length_mask)) == 0;
 }
 
-/* Whole segments up to the engine's limit, or a part of one that alone is larger. Returns the bytes
+/* Whole segments up to limit bytes, or a part of one that alone is longer. Returns the bytes
  * covered. */
-static uint64_t piece_cover_direct(struct blk_piece *piece)
+static uint64_t piece_cover_direct(struct blk_piece *piece, uint64_t limit)
 {
     struct blk_request *request = piece->request;
+    while (request->iov[piece->cursor.index].iov_len == 0)
+        piece->cursor.index++;
     struct iovec *iov = &request->iov[piece->cursor.index];
     uint64_t first = iov->iov_len - piece->cursor.offset;
-    if (piece->cursor.offset > 0 || first > IO_TRANSFER_BYTES_MAX) {
+    if (piece->cursor.offset > 0 || first > limit) {
         piece->iov.iov_base = (uint8_t *)iov->iov_base + piece->cursor.offset;
-        piece->iov.iov_len = min_u64(first, IO_TRANSFER_BYTES_MAX);
+        piece->iov.iov_len = min_u64(first, limit);
         piece->op.iov = &piece->iov;
         piece->op.iov_count = 1;
         return piece->iov.iov_len;
     }
     uint64_t bytes = 0;
     uint32_t count = 0;
-    while (piece->cursor.index + count < request->iov_count &&
-           bytes + iov[count].iov_len <= IO_TRANSFER_BYTES_MAX)
+    while (piece->cursor.index + count < request->iov_count && bytes + iov[count].iov_len <= limit)
         bytes += iov[count++].iov_len;
     piece->op.iov = iov;
     piece->op.iov_count = count;
@@ -169,19 +180,24 @@ static void piece_prep(struct blk_transfer *transfer, struct blk_piece *piece, u
     io_engine_prep(transfer->engine, op);
 }
 
-static bool issue_direct(struct blk_transfer *transfer, struct blk_request *request)
+/* Straight on guest memory, up to byte_len bytes. */
+static bool issue_direct(struct blk_transfer *transfer, struct blk_request *request, uint8_t file,
+                         uint64_t byte_len)
 {
     struct blk_piece *piece = piece_take(transfer, request);
     if (!piece)
         return false;
-    piece_prep(transfer, piece, piece_cover_direct(piece));
+    piece->op.file = file;
+    piece_prep(transfer, piece,
+               piece_cover_direct(piece, min_u64(byte_len, IO_TRANSFER_BYTES_MAX)));
     return true;
 }
 
-static bool issue_bounced(struct blk_transfer *transfer, struct blk_request *request)
+/* Through a bounce buffer, up to extent_bytes bytes. */
+static bool issue_bounced(struct blk_transfer *transfer, struct blk_request *request,
+                          uint64_t extent_bytes)
 {
-    uint32_t byte_len =
-        (uint32_t)min_u64(request->byte_len - request->issued_bytes, BUFFER_POOL_PIECE_BYTES_MAX);
+    uint32_t byte_len = (uint32_t)min_u64(extent_bytes, BUFFER_POOL_PIECE_BYTES_MAX);
     struct blk_piece *piece = piece_take(transfer, request);
     if (!piece)
         return false;
@@ -216,13 +232,90 @@ static bool issue_flush(struct blk_transfer *transfer, struct blk_request *reque
     return true;
 }
 
+static void issue_zeros(struct blk_request *request, uint64_t byte_len)
+{
+    iov_clear(request->iov, request->issued, byte_len);
+    iov_cursor_advance(request->iov, &request->issued, byte_len);
+    request->issued_bytes += byte_len;
+}
+
+/* Bytes from position on, up to byte_len, whose stripes are all on the base disk, or all not. */
+static uint64_t uniform_bytes(const struct stripe_map *map, uint64_t position, uint64_t byte_len,
+                              bool on_base)
+{
+    uint64_t end = position + byte_len;
+    uint64_t at = position;
+    do {
+        uint64_t stripe = stripe_map_stripe_of(map, at >> SECTOR_SHIFT);
+        if (stripe_on_base(stripe_map_flags(map, (uint32_t)stripe)) != on_base)
+            return at - position;
+        at = sectors_to_bytes((stripe + 1) << map->sector_count_shift);
+    } while (at < end);
+    return byte_len;
+}
+
+static struct extent image_extent(const struct blk_lazy *lazy, uint64_t position, uint64_t byte_len)
+{
+    if (position >= lazy->image_byte_len)
+        return (struct extent){EXTENT_ZEROS, byte_len};
+    return (struct extent){EXTENT_IMAGE, min_u64(byte_len, lazy->image_byte_len - position)};
+}
+
+/* Bytes in which the base disk can be read: whole sectors where they are enciphered. */
+static uint64_t base_unit(const struct blk_device *device)
+{
+    return max_u64(device->file.offset_align, device->xts ? SECTOR_BYTES : 1);
+}
+
+static struct extent next_extent(const struct blk_transfer *transfer,
+                                 const struct blk_request *request)
+{
+    const struct blk_lazy *lazy = transfer->device->lazy;
+    uint64_t byte_len = request->byte_len - request->issued_bytes;
+    if (!request->read_through)
+        return (struct extent){EXTENT_BASE, byte_len};
+    uint64_t position = sectors_to_bytes(request->sector) + request->issued_bytes;
+    uint64_t unit = base_unit(transfer->device);
+    uint64_t into_unit = position & (unit - 1);
+    if (into_unit != 0) /* begun with the image, which ended, or a segment did */
+        return image_extent(lazy, position, min_u64(byte_len, unit - into_unit));
+    uint32_t stripe = stripe_map_stripe_of(lazy->map, position >> SECTOR_SHIFT);
+    bool on_base = stripe_on_base(stripe_map_flags(lazy->map, stripe));
+    byte_len = uniform_bytes(lazy->map, position, byte_len, on_base);
+    return on_base ? (struct extent){EXTENT_BASE, byte_len}
+                   : image_extent(lazy, position, byte_len);
+}
+
+/* An extent's edge may cut a segment where O_DIRECT cannot begin. */
+static bool needs_bounce(const struct blk_transfer *transfer, const struct blk_request *request)
+{
+    return request->bounced ||
+           (request->issued.offset & (transfer->device->file.memory_align - 1)) != 0;
+}
+
+static bool issue_data(struct blk_transfer *transfer, struct blk_request *request)
+{
+    struct extent extent = next_extent(transfer, request);
+    switch (extent.place) {
+    case EXTENT_ZEROS:
+        issue_zeros(request, extent.byte_len);
+        return true;
+    case EXTENT_IMAGE:
+        return issue_direct(transfer, request, FILE_IMAGE, extent.byte_len);
+    case EXTENT_BASE:
+        break;
+    }
+    return needs_bounce(transfer, request)
+               ? issue_bounced(transfer, request, extent.byte_len)
+               : issue_direct(transfer, request, FILE_DISK, extent.byte_len);
+}
+
 bool blk_transfer_issue(struct blk_transfer *transfer, struct blk_request *request)
 {
     if (request->op == QUEUE_OP_FLUSH)
         return request->pieces > 0 || issue_flush(transfer, request);
     while (request->issued_bytes < request->byte_len) {
-        if (!(request->bounced ? issue_bounced(transfer, request)
-                               : issue_direct(transfer, request)))
+        if (!issue_data(transfer, request))
             return false;
     }
     return true;

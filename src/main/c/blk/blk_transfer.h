@@ -5,6 +5,8 @@
  *   plain, aligned       one piece straight on guest memory (several above 1 GiB)
  *   plain, not aligned   pieces of up to 64 KiB through a bounce buffer, copied
  *   encrypted            the same, enciphered or deciphered while copying
+ *   from the image       reads of stripes that the base disk does not have: straight from the raw
+ *                        image, never deciphered; zeros beyond its end
  *   flush                one piece without data
  *
  * A piece takes its buffer when it is about to be submitted and keeps it until it ended; nothing
@@ -23,7 +25,7 @@
 #include "mem/buffer_pool.h"
 
 /* The engine's files. */
-enum { FILE_DISK, FILE_SYNC, FILE_COUNT };
+enum { FILE_DISK, FILE_SYNC, FILE_IMAGE, FILE_COUNT };
 
 struct blk_piece;
 
@@ -52,7 +54,8 @@ void blk_transfer_deinit(struct blk_transfer *transfer);
 void blk_transfer_begin(const struct blk_transfer *transfer, struct blk_request *request);
 
 /* Prepares as many pieces of the request as there are pieces and buffers; true when that was all of
- * it. Else the rest follows with a later call. */
+ * it, which takes no piece at all where there are only zeros to read. Else the rest follows with a
+ * later call. */
 bool blk_transfer_issue(struct blk_transfer *transfer, struct blk_request *request);
 
 /*

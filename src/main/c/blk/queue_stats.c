@@ -70,6 +70,11 @@ void queue_stats_finished(struct queue_stats *stats, uint32_t slot, enum queue_o
     if (latency_ns > atomic_load_explicit(&totals->latency_max_ns, memory_order_relaxed))
         atomic_store_explicit(&totals->latency_max_ns, latency_ns, memory_order_relaxed);
     counter_add(&totals->latency[latency_bucket(latency_ns)], 1);
+    queue_stats_withdrawn(stats, slot);
+}
+
+void queue_stats_withdrawn(struct queue_stats *stats, uint32_t slot)
+{
     /* Release: the slot's next sector must not appear under this kind. */
     atomic_store_explicit(&stats->activity[slot].kind_sectors, 0, memory_order_release);
 }

@@ -64,6 +64,9 @@ void queue_stats_started(struct queue_stats *stats, uint32_t slot, enum queue_op
 void queue_stats_finished(struct queue_stats *stats, uint32_t slot, enum queue_op op,
                           uint64_t bytes, int result, uint64_t latency_ns);
 
+/* It left its slot without having been carried out; it counts nowhere. */
+void queue_stats_withdrawn(struct queue_stats *stats, uint32_t slot);
+
 /* Bucket of a latency, for the writer and the tests. */
 uint32_t latency_bucket(uint64_t latency_ns);
 

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/cpu_relax.h"
 #include "base/event.h"
+#include "base/minmax.h"
 #include "base/thread.h"
 #include "blk/blk_queue.h"
 #include "vhost/poll_pace.h"
@@ -40,6 +41,7 @@ struct vhost_queue {
 
     /* The rest belongs to the queue thread. */
     struct vhost_command *active; /* begun, not done */
+    uint64_t stop_deadline_ns;    /* of an active STOP */
     struct blk_queue *blk;
     struct vhost_virtq vq;
     int kick_fd; /* -1 while the ring is stopped */
@@ -120,43 +122,81 @@ static void command_begin(struct vhost_queue *queue, struct vhost_command *comma
         command_done(queue, vhost_virtq_move(&queue->vq, &command->setup));
         return;
     case VHOST_COMMAND_STOP:
+        queue->stop_deadline_ns = clock_now_ns() + command->stop_timeout_ms * UINT64_C(1000000);
+        return;
     case VHOST_COMMAND_DRAIN_WRITES:
     case VHOST_COMMAND_EXIT:
         return;
     }
 }
 
-/* Ends a command that waits for requests once they have ended. */
-static void command_continue(struct vhost_queue *queue)
+/* True when another round is worth it. */
+static bool stop_continues(struct vhost_queue *queue, uint64_t now_ns)
+{
+    vhost_virtq_put_back(&queue->vq);
+    if (blk_queue_busy(queue->blk) == 0) {
+        ring_stopped(queue);
+        command_done(queue, 0);
+        return true;
+    }
+    if (blk_queue_held(queue->blk) == 0 || now_ns < queue->stop_deadline_ns)
+        return false;
+    blk_queue_expire_held(queue->blk);
+    return true;
+}
+
+/* Ends a command that waits for requests once they have ended. True when another round is worth
+ * it. */
+static bool command_continue(struct vhost_queue *queue, uint64_t now_ns)
 {
     switch (queue->active->kind) {
     case VHOST_COMMAND_STOP:
-        if (blk_queue_busy(queue->blk) == 0) {
-            ring_stopped(queue);
-            command_done(queue, 0);
-        }
-        return;
+        return stop_continues(queue, now_ns);
     case VHOST_COMMAND_DRAIN_WRITES:
-        if (blk_queue_volatile_writes(queue->blk) == 0)
-            command_done(queue, 0);
-        return;
+        if (blk_queue_volatile_writes(queue->blk) > 0)
+            return false;
+        command_done(queue, 0);
+        return true;
     default:
-        return;
+        return false;
     }
 }
 
-/* The engine is unusable: requests come back from it with errors at once, so only these two are
- * left to wait for. */
+/* When something has to be done although nothing happened; UINT64_MAX: never. */
+static uint64_t sleep_deadline_ns(const struct vhost_queue *queue)
+{
+    uint64_t deadline_ns = blk_queue_deadline_ns(queue->blk);
+    bool stopping = queue->active && queue->active->kind == VHOST_COMMAND_STOP;
+    if (stopping && blk_queue_held(queue->blk) > 0)
+        deadline_ns = min_u64(deadline_ns, queue->stop_deadline_ns);
+    return deadline_ns;
+}
+
+static uint64_t sleep_ns(const struct vhost_queue *queue)
+{
+    uint64_t deadline_ns = sleep_deadline_ns(queue);
+    if (deadline_ns == UINT64_MAX)
+        return UINT64_MAX;
+    uint64_t now_ns = clock_now_ns();
+    return deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+}
+
+/* The engine is unusable: requests come back from it with errors at once, so only these are left to
+ * wait for. */
 static void sleep_without_engine(struct vhost_queue *queue)
 {
-    struct pollfd events[2] = {{.fd = queue->wake_fd, .events = POLLIN},
-                               {.fd = queue->kick_fd, .events = POLLIN}};
-    if (poll(events, 2, -1) < 0)
+    const int fds[] = {queue->wake_fd, queue->kick_fd, blk_queue_stripes_fd(queue->blk)};
+    struct pollfd events[3];
+    for (int i = 0; i < 3; i++)
+        events[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+    uint64_t timeout_ns = sleep_ns(queue);
+    const struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000u),
+                                     .tv_nsec = (long)(timeout_ns % 1000000000u)};
+    if (ppoll(events, 3, timeout_ns == UINT64_MAX ? NULL : &timeout, NULL) < 0)
         return;
-    if (events[0].revents)
-        event_drain(queue->wake_fd);
-    if (events[1].revents)
-        event_drain(queue->kick_fd);
+    for (int i = 0; i < 3; i++)
+        if (events[i].revents)
+            event_drain(fds[i]);
 }
 
 static void sleep_until_event(struct vhost_queue *queue)
@@ -170,8 +210,8 @@ static void sleep_until_event(struct vhost_queue *queue)
     if (queue->engine_failed) {
         sleep_without_engine(queue);
     } else {
-        int result = blk_queue_wait(queue->blk, UINT64_MAX);
-        if (result < 0) {
+        int result = blk_queue_wait(queue->blk, sleep_ns(queue));
+        if (result < 0 && result != -ETIME) {
             queue->engine_failed = true;
             log_write(queue->device->log, LOG_ERROR,
                       "queue %u: the I/O engine failed with errno %d", queue->index, -result);
@@ -186,7 +226,8 @@ static void sleep_until_event(struct vhost_queue *queue)
 /* Nothing was there to do: poll for a while, then sleep. */
 static void idle(struct vhost_queue *queue, uint64_t now_ns)
 {
-    if (accepts(queue) && !queue->active && blk_queue_busy(queue->blk) == 0) {
+    bool disk_busy = blk_queue_busy(queue->blk) > blk_queue_held(queue->blk);
+    if (accepts(queue) && !queue->active && !disk_busy) {
         if (poll_pace_continues(&queue->pace, now_ns)) {
             cpu_relax();
             return;
@@ -211,14 +252,13 @@ static void queue_loop(struct vhost_queue *queue)
         if (queue->vq.unsignalled)
             vhost_virtq_signal(&queue->vq, now_ns);
         uint32_t worked = accepts(queue) ? vhost_virtq_pop(&queue->vq, now_ns) : 0;
-        blk_queue_submit(queue->blk);
+        blk_queue_submit(queue->blk, now_ns);
         worked += blk_queue_reap(queue->blk, worked ? clock_now_ns() : now_ns);
         worked += vhost_virtq_answer(&queue->vq, now_ns);
         if (queue->active) {
             if (queue->active->kind == VHOST_COMMAND_EXIT)
                 return;
-            command_continue(queue);
-            worked += !queue->active;
+            worked += command_continue(queue, now_ns);
         }
         if (worked > 0)
             poll_pace_works(&queue->pace, now_ns);

@@ -41,7 +41,7 @@ static void drain(struct fixture *f)
 {
     fake_engine_hold(f->fake, false);
     for (int i = 0; i < 100000 && blk_queue_busy(f->queue) > 0; i++) {
-        blk_queue_submit(f->queue);
+        blk_queue_submit(f->queue, 1);
         blk_queue_reap(f->queue, 0);
         struct blk_request *request;
         while ((request = blk_queue_next_done(f->queue))) {
@@ -109,7 +109,7 @@ static struct blk_request *start_flush(struct fixture *f, uint32_t slot)
 /* Submits, reaps and takes the next ended request, which it releases; NULL when there is none. */
 static struct blk_request *run(struct fixture *f)
 {
-    assert_int_equal(0, blk_queue_submit(f->queue));
+    assert_int_equal(0, blk_queue_submit(f->queue, 1));
     blk_queue_reap(f->queue, 2000);
     struct blk_request *request = blk_queue_next_done(f->queue);
     if (request) {
@@ -425,7 +425,7 @@ static void waits_when_all_pieces_are_with_the_engine(void **state)
     fake_engine_complete(f->fake, 100, 0);
     assert_non_null(run(f));
     assert_int_equal(BLK_REQUEST_WAITING, waiting->state);
-    assert_int_equal(0, blk_queue_submit(f->queue));
+    assert_int_equal(0, blk_queue_submit(f->queue, 1));
     assert_int_equal(BLK_REQUEST_IN_FLIGHT, waiting->state);
     assert_int_equal(BLK_REQUEST_WAITING, last->state);
     fake_engine_hold(f->fake, false);
@@ -621,7 +621,7 @@ static void reaps_everything_that_ended(void **state)
     for (uint32_t i = 0; i < 200; i++) {
         start(f, i, QUEUE_OP_READ, i, f->guest, 512);
     }
-    assert_int_equal(0, blk_queue_submit(f->queue));
+    assert_int_equal(0, blk_queue_submit(f->queue, 1));
     assert_int_equal(1, f->fake->submit_useful_count); /* one batch */
     assert_int_equal(200, blk_queue_reap(f->queue, 0));
     assert_int_equal(0, blk_queue_reap(f->queue, 0));
@@ -691,7 +691,7 @@ static void says_when_the_engine_is_unusable(void **state)
     struct fixture *f = *state;
     open_queue(f, (struct test_device_params){0}, true);
     f->fake->submit_result = -ENXIO;
-    assert_int_equal(-ENXIO, blk_queue_submit(f->queue));
+    assert_int_equal(-ENXIO, blk_queue_submit(f->queue, 1));
     assert_int_equal(-ENXIO, blk_queue_wait(f->queue, 0));
     f->fake->submit_result = 0;
     assert_int_equal(-ETIME, blk_queue_wait(f->queue, 0));

@@ -14,7 +14,8 @@ static const bool legal[STATES][STATES] = {
     [BLK_REQUEST_FREE] = {[BLK_REQUEST_PARSED] = true},
     [BLK_REQUEST_PARSED] =
         {[BLK_REQUEST_WAITING] = true, [BLK_REQUEST_IN_FLIGHT] = true, [BLK_REQUEST_DONE] = true},
-    [BLK_REQUEST_WAITING] = {[BLK_REQUEST_IN_FLIGHT] = true, [BLK_REQUEST_DONE] = true},
+    [BLK_REQUEST_WAITING] =
+        {[BLK_REQUEST_IN_FLIGHT] = true, [BLK_REQUEST_DONE] = true, [BLK_REQUEST_FREE] = true},
     [BLK_REQUEST_IN_FLIGHT] = {[BLK_REQUEST_DONE] = true},
     [BLK_REQUEST_DONE] = {[BLK_REQUEST_FREE] = true},
 };

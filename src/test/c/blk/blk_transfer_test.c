@@ -302,7 +302,7 @@ static void model_step(struct model *m)
     if (!m->busy[slot]) {
         model_start(m, slot);
     }
-    blk_queue_submit(m->queue);
+    blk_queue_submit(m->queue, 1);
     uint32_t pending = fake_engine_pending(m->fake);
     for (uint64_t n = pending > 0 ? test_random_below(&m->random, pending + 1) : 0; n > 0; n--) {
         uint32_t which = (uint32_t)test_random_below(&m->random, fake_engine_pending(m->fake));
@@ -328,7 +328,7 @@ static void model_run(struct model *m, struct test_device_params params, uint64_
     }
     fake_engine_hold(m->fake, false);
     while (blk_queue_busy(m->queue) > 0) {
-        blk_queue_submit(m->queue);
+        blk_queue_submit(m->queue, 1);
         blk_queue_reap(m->queue, 0);
         model_end(m);
     }

@@ -78,7 +78,7 @@ static void carry_out(const struct disk *disk, struct blk_request *request)
     blk_queue_start(disk->queue, request, 0);
     struct blk_request *done = NULL;
     for (int i = 0; i < 1000 && !done; i++) {
-        FUZZ_CHECK(blk_queue_submit(disk->queue) == 0);
+        FUZZ_CHECK(blk_queue_submit(disk->queue, 1) == 0);
         blk_queue_reap(disk->queue, 0);
         done = blk_queue_next_done(disk->queue);
     }

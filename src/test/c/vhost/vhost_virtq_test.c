@@ -63,7 +63,7 @@ static int setup(void **state)
 
 static uint32_t complete(struct fixture *f)
 {
-    assert_int_equal(0, blk_queue_submit(f->blk));
+    assert_int_equal(0, blk_queue_submit(f->blk, 1));
     blk_queue_reap(f->blk, 0);
     uint32_t count = vhost_virtq_answer(&f->vq, 0);
     vhost_virtq_signal(&f->vq, 0);
@@ -240,7 +240,7 @@ static void does_not_signal_a_driver_that_does_not_want_it(void **state)
 
 static void answer_without_signal(struct fixture *f, uint64_t now_ns)
 {
-    assert_int_equal(0, blk_queue_submit(f->blk));
+    assert_int_equal(0, blk_queue_submit(f->blk, 1));
     assert_int_equal(1, blk_queue_reap(f->blk, now_ns));
     assert_int_equal(1, vhost_virtq_answer(&f->vq, now_ns));
     reap_one(f); /* the driver sees it at once */
