@@ -5,11 +5,13 @@
  * The thread lives as long as the back end; rings come and go on it. The session thread tells it
  * what to do by commands, one at a time per queue: it posts one, the queue thread carries it out
  * between two batches and notes the end on the eventfd given at creation. A stop ends only when
- * everything that was popped is in the used ring.
+ * everything that was popped is in the used ring, or back in the available ring: there go the
+ * requests that wait for a stripe, unless the driver has been answered a later one. Those get the
+ * stop timeout, and then end with an error.
  *
  * After the last completion the thread polls the ring for the device's poll time, if that pays
  * (poll_pace.h), then sleeps in its engine until a kick, a command or a completion. While requests
- * are in flight and nothing new arrives, it sleeps at once.
+ * are with the disk and nothing new arrives, it sleeps at once.
  */
 #ifndef UBIBLK_VHOST_VHOST_QUEUE_H
 #define UBIBLK_VHOST_VHOST_QUEUE_H
@@ -38,6 +40,8 @@ struct vhost_command {
     enum vhost_command_kind kind;
     struct vhost_virtq_setup setup;
     bool enabled;
+    uint32_t
+        stop_timeout_ms; /* STOP: how long requests may wait for a stripe that cannot be put back */
     int kick_fd; /* fds: borrowed by the ring until STOP, or a later FDS, is done; -1: none */
     int call_fd;
     int err_fd;

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,8 +15,8 @@
 #include "base/align.h"
 #include "base/minmax.h"
 
-/* No command is slow before that, however short a stop may be configured to be. */
-enum { PATIENCE_MS_MIN = 1000 };
+/* Commands are slow when they take that much longer than a stop may wait for stripes. */
+enum { PATIENCE_MS = 1000 };
 
 struct vhost_ring {
     uint32_t size; /* 0: not set */
@@ -64,6 +65,7 @@ static void post(struct vhost_rings *rings, uint32_t index, enum vhost_command_k
     ring->command.call_fd = ring->fds[VHOST_RING_CALL];
     ring->command.err_fd = ring->fds[VHOST_RING_ERR];
     ring->command.setup.memory = rings->memory;
+    ring->command.stop_timeout_ms = rings->params.stop_timeout_ms;
     vhost_queue_post(rings->params.queues[index], &ring->command);
 }
 
@@ -87,7 +89,8 @@ static uint32_t commands_open(const struct vhost_rings *rings)
 static void wait_commands(struct vhost_rings *rings)
 {
     struct pollfd done = {.fd = rings->params.done_fd, .events = POLLIN};
-    int timeout_ms = (int)max_u32(rings->params.stop_timeout_ms, PATIENCE_MS_MIN);
+    int timeout_ms = (int)min_u32(rings->params.stop_timeout_ms, INT_MAX - PATIENCE_MS);
+    timeout_ms += PATIENCE_MS;
     while (commands_open(rings) > 0) {
         uint64_t count;
         int ready = poll(&done, 1, timeout_ms);

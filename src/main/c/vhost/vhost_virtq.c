@@ -70,13 +70,15 @@ int vhost_virtq_init(struct vhost_virtq *vq, struct blk_device *device, uint32_t
 {
     *vq = (struct vhost_virtq){.device = device, .index = index, .call_fd = -1, .err_fd = -1};
     vq->slots = calloc(device->queue_size, sizeof(*vq->slots));
-    return vq->slots ? 0 : -ENOMEM;
+    vq->popped = calloc(device->queue_size, sizeof(*vq->popped));
+    return vq->slots && vq->popped ? 0 : -ENOMEM;
 }
 
 void vhost_virtq_deinit(struct vhost_virtq *vq)
 {
     assert(!vq->started);
     free(vq->slots);
+    free(vq->popped);
 }
 
 int vhost_virtq_start(struct vhost_virtq *vq, const struct vhost_virtq_setup *setup)
@@ -88,6 +90,7 @@ int vhost_virtq_start(struct vhost_virtq *vq, const struct vhost_virtq_setup *se
     virtq_init(&vq->ring, &setup->parts, setup->size, setup->base, setup->event_idx);
     vq->broken = false;
     vq->unsignalled = false;
+    vq->popped_count = 0;
     vq->started = true;
     return 0;
 }
@@ -128,6 +131,14 @@ static void ring_fault(struct vhost_virtq *vq, const char *what, unsigned value)
     event_signal(vq->err_fd);
 }
 
+/* virtq_pop has moved next_avail on. */
+static void note_popped(struct vhost_virtq *vq, uint16_t head)
+{
+    vq->popped[(uint16_t)(vq->ring.next_avail - 1) & (vq->ring.size - 1)] = head;
+    if (vq->popped_count < vq->ring.size)
+        vq->popped_count++;
+}
+
 static void pop_one(struct vhost_virtq *vq, uint64_t now_ns)
 {
     uint16_t head = virtq_pop(&vq->ring);
@@ -152,6 +163,7 @@ static void pop_one(struct vhost_virtq *vq, uint64_t now_ns)
     slot->status = chain.last_in_byte;
     slot->view = vq->view;
     vq->view->users++;
+    note_popped(vq, head);
     if (result == 0)
         result = virtio_blk_parse(vq->device, chain.iov, chain.out_count, chain.in_count, request);
     else
@@ -172,6 +184,27 @@ uint32_t vhost_virtq_pop(struct vhost_virtq *vq, uint64_t now_ns)
     uint32_t count = min_u32((uint32_t)available, POP_BATCH);
     for (uint32_t i = 0; i < count && !vq->broken; i++)
         pop_one(vq, now_ns);
+    return count;
+}
+
+/*
+ * Going backwards in the order of the pops, the first request that does not wait for a stripe ends
+ * it: it may have been answered, and an entry before it cannot be given back without it. The
+ * entries given back are unchanged, since the driver may not use their place again before they are
+ * answered.
+ */
+uint32_t vhost_virtq_put_back(struct vhost_virtq *vq)
+{
+    uint32_t count = 0;
+    while (vq->popped_count > 0 && !vq->broken) {
+        uint16_t head = vq->popped[(uint16_t)(vq->ring.next_avail - 1) & (vq->ring.size - 1)];
+        if (!blk_queue_withdraw(vq->blk, blk_queue_slot(vq->blk, head)))
+            break;
+        view_release(vq->slots[head].view);
+        vq->ring.next_avail--;
+        vq->popped_count--;
+        count++;
+    }
     return count;
 }
 

@@ -36,6 +36,8 @@ struct vhost_virtq {
     struct blk_queue *blk; /* borrowed */
     uint32_t index;
     struct vhost_slot *slots; /* by head */
+    uint16_t *popped;         /* heads, by their place in the available ring */
+    uint16_t popped_count;    /* since the start, or since one was put back; at most its size */
     struct memory_view *view; /* NULL while stopped */
     struct virtq ring;
     int call_fd; /* borrowed; -1: no signal */
@@ -70,6 +72,12 @@ static inline bool vhost_virtq_open(const struct vhost_virtq *vq)
 
 /* Pops and starts a batch; returns how many requests. The ring may be broken afterwards. */
 uint32_t vhost_virtq_pop(struct vhost_virtq *vq, uint64_t now_ns);
+
+/*
+ * Puts the heads that were popped last back into the available ring, as long as their requests wait
+ * for a stripe: whoever goes on with the ring gets them again. Returns how many.
+ */
+uint32_t vhost_virtq_put_back(struct vhost_virtq *vq);
 
 /* Answers everything that has ended; returns how many. now_ns is when the round began. The driver
  * sees the answers at once, the signal follows with vhost_virtq_signal. */
