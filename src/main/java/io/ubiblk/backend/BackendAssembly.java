@@ -9,6 +9,7 @@ import io.ubiblk.nativelib.NativeVhostBackend;
 import io.ubiblk.nativelib.NativeXts;
 import io.ubiblk.rpc.RpcLimits;
 import io.ubiblk.rpc.RpcServer;
+import io.ubiblk.stripe.LazyDisk;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
@@ -18,7 +19,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The parts of one back end, wired once: log, disk, RPC, front end's socket.
+ * The parts of one back end, wired once: log, disk, its filling, RPC, front end's socket.
  *
  * <p>What was started is ended in the reverse order, all of it, whatever fails on the way; the same
  * when a later part does not start.
@@ -27,15 +28,17 @@ final class BackendAssembly implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(BackendAssembly.class);
 
   private final String name;
+  private final SourceOpener sources;
   private final Deque<Part> parts = new ArrayDeque<>();
 
-  private BackendAssembly(String name) {
+  private BackendAssembly(String name, SourceOpener sources) {
     this.name = name;
+    this.sources = sources;
   }
 
   /** Starts every part. When this returns, front ends can connect. */
-  static BackendAssembly start(DeviceConfig config) throws IOException {
-    BackendAssembly assembly = new BackendAssembly(config.path());
+  static BackendAssembly start(DeviceConfig config, SourceOpener sources) throws IOException {
+    BackendAssembly assembly = new BackendAssembly(config.path(), sources);
     try {
       assembly.startParts(config);
       return assembly;
@@ -57,11 +60,18 @@ final class BackendAssembly implements AutoCloseable {
   private void startParts(DeviceConfig config) throws IOException {
     NativeLog log = NativeLog.open();
     parts.push(log::close);
-    NativeDevice device = openDevice(config, log);
-    ServedDisk disk = new ServedDisk(device, config.ioEngine());
+    Optional<NativeXts> xts = openCipher(config, log);
+    NativeDevice device = openDevice(config, xts, log);
+    Optional<LazyDisk> filling = Optional.empty();
+    if (config.metadataPath().isPresent()) {
+      DiskFilling opened = DiskFilling.start(config, device, xts, sources, log);
+      parts.push(opened::close);
+      filling = Optional.of(opened.lazyDisk());
+    }
+    ServedDisk disk = new ServedDisk(device, config.ioEngine(), filling);
     if (config.rpcSocketPath().isPresent()) {
       Path path = Path.of(config.rpcSocketPath().get());
-      RpcServer rpc = RpcServer.start(path, RpcLimits.DEFAULT, NativeLibrary.VERSION, disk);
+      RpcServer rpc = RpcServer.start(path, RpcLimits.DEFAULT, NativeLibrary.VERSION, disk, disk);
       parts.push(rpc::close);
     }
     String socket =
@@ -74,13 +84,17 @@ final class BackendAssembly implements AutoCloseable {
     LOG.info("front ends connect to {}", socket);
   }
 
-  private NativeDevice openDevice(DeviceConfig config, NativeLog log) throws IOException {
-    Optional<NativeXts> xts = Optional.empty();
-    if (config.encryptionKey().isPresent()) {
-      NativeXts keys = NativeXts.create(config.encryptionKey().get(), config.xtsEngine(), log);
-      parts.push(keys::close);
-      xts = Optional.of(keys);
+  private Optional<NativeXts> openCipher(DeviceConfig config, NativeLog log) throws IOException {
+    if (config.encryptionKey().isEmpty()) {
+      return Optional.empty();
     }
+    NativeXts keys = NativeXts.create(config.encryptionKey().get(), config.xtsEngine(), log);
+    parts.push(keys::close);
+    return Optional.of(keys);
+  }
+
+  private NativeDevice openDevice(DeviceConfig config, Optional<NativeXts> xts, NativeLog log)
+      throws IOException {
     NativeDevice device = NativeDevice.open(config, xts, log);
     parts.push(device::close);
     LOG.info(

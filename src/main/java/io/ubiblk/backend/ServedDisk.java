@@ -10,28 +10,39 @@ import io.ubiblk.nativelib.QueueOperation;
 import io.ubiblk.nativelib.QueueStatsView;
 import io.ubiblk.nativelib.RequestInProgress;
 import io.ubiblk.rpc.ActiveRequest;
+import io.ubiblk.rpc.DiskControls;
 import io.ubiblk.rpc.DiskReports;
 import io.ubiblk.rpc.LatencyReport;
 import io.ubiblk.rpc.OperationReport;
 import io.ubiblk.rpc.QueueReport;
 import io.ubiblk.rpc.StatsReport;
-import io.ubiblk.rpc.StatusReport;
+import io.ubiblk.stripe.AutofetchState;
+import io.ubiblk.stripe.LazyDisk;
+import io.ubiblk.stripe.StripeProgress;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.concurrent.TimeUnit;
 
 /** What the RPC reports, read from the native objects. Runs on the RPC thread. */
-final class ServedDisk implements DiskReports {
+final class ServedDisk implements DiskReports, DiskControls {
   private final NativeDevice device;
   private final IoEngine ioEngine;
+  private final Optional<LazyDisk> filling;
   private final long openedNs = System.nanoTime();
 
   /** Guarded by this. */
   private Optional<NativeVhostBackend> frontEnd = Optional.empty();
 
-  ServedDisk(NativeDevice device, IoEngine ioEngine) {
+  /**
+   * A disk that is about to be served.
+   *
+   * @param filling what fills it; empty for a disk without metadata
+   */
+  ServedDisk(NativeDevice device, IoEngine ioEngine, Optional<LazyDisk> filling) {
     this.device = device;
     this.ioEngine = ioEngine;
+    this.filling = filling;
   }
 
   /** From here on the front end's connection is reported. */
@@ -48,10 +59,19 @@ final class ServedDisk implements DiskReports {
     return frontEnd.isPresent() && frontEnd.get().connected();
   }
 
-  /** Disks with metadata are not served. */
   @Override
-  public Optional<StatusReport> status() {
-    return Optional.empty();
+  public Optional<StripeProgress> status() {
+    return filling.map(LazyDisk::progress);
+  }
+
+  @Override
+  public OptionalInt retry() {
+    return filling.isPresent() ? OptionalInt.of(filling.get().retryNow()) : OptionalInt.empty();
+  }
+
+  @Override
+  public Optional<AutofetchState> autofetch(boolean resume) {
+    return filling.map(disk -> resume ? disk.resumeAutofetch() : disk.pauseAutofetch());
   }
 
   @Override

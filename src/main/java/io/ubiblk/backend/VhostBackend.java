@@ -33,9 +33,13 @@ public final class VhostBackend {
    *     behind in either case
    */
   public static void run(DeviceConfig config) throws IOException {
+    run(config, SourceOpener::openReal);
+  }
+
+  static void run(DeviceConfig config, SourceOpener sources) throws IOException {
     StopSignals.install();
     ServiceManager manager = ServiceManager.fromEnvironment();
-    try (BackendAssembly assembly = BackendAssembly.start(config)) {
+    try (BackendAssembly assembly = BackendAssembly.start(config, sources)) {
       manager.ready();
       String signal = StopSignals.await();
       LOG.info("{}: stopping {}", signal, assembly);

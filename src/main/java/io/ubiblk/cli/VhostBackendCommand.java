@@ -3,6 +3,7 @@ package io.ubiblk.cli;
 
 import io.ubiblk.config.ConfigException;
 import io.ubiblk.config.DeviceConfig;
+import io.ubiblk.config.StripeSourceConfig;
 import picocli.CommandLine.Command;
 
 /** {@code vhost-backend}: serves a disk to a virtual machine over a vhost-user-blk socket. */
@@ -25,13 +26,8 @@ final class VhostBackendCommand extends DeviceCommand {
 
   @Override
   void check(DeviceConfig config) throws ConfigException {
-    if (config.source().isPresent()) {
-      throw refused(
-          config.imagePath().isPresent() ? "image_path" : "stripe_source",
-          "this version serves disks whose content is complete, and fetches none");
-    } else if (config.metadataPath().isPresent()) {
-      throw refused(
-          "metadata_path", "this version serves disks without a metadata file, and keeps none");
+    if (config.source().filter(source -> !(source instanceof StripeSourceConfig.Raw)).isPresent()) {
+      throw refused("stripe_source", "this version fetches from raw images only");
     } else if (config.socket().isEmpty()) {
       throw refused("socket", "is required by " + NAME);
     }

@@ -3,7 +3,6 @@ package io.ubiblk.nativelib;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.Optional;
 
 /**
@@ -145,7 +144,9 @@ public final class NativeStripes extends NativeHandle {
         });
   }
 
-  /** Makes completed writes of stripes durable. A failure is told to everybody: it is the disk's. */
+  /**
+   * Makes completed writes of stripes durable. A failure is told to everybody: it is the disk's.
+   */
   public void sync() throws IOException {
     use(
         address -> {
@@ -220,8 +221,7 @@ public final class NativeStripes extends NativeHandle {
 
   private static native void endMisses(long stripes);
 
-  private static native void write(long stripes, int stripe, ByteBuffer content)
-      throws IOException;
+  private static native void write(long stripes, int stripe, ByteBuffer content) throws IOException;
 
   private static native void sync(long stripes) throws IOException;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 package io.ubiblk.rpc;
 
+import io.ubiblk.stripe.StripeProgress;
 import java.util.List;
 import java.util.Optional;
 
@@ -14,7 +15,7 @@ public interface DiskReports {
   int ACTIVE_REQUESTS_MAX = 1024;
 
   /** Progress of copying; empty for a disk without metadata. */
-  Optional<StatusReport> status();
+  Optional<StripeProgress> status();
 
   /**
    * Requests in progress, one list per configured queue, ordered by slot, at most {@link

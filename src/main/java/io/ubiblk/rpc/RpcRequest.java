@@ -24,13 +24,22 @@ sealed interface RpcRequest {
   /** Asks for counters and latencies. */
   record Stats() implements RpcRequest {}
 
+  /** Asks to try now what could not be fetched. */
+  record Retry() implements RpcRequest {}
+
+  /** Asks to pause or resume fetching in the background. */
+  record Autofetch(boolean resume) implements RpcRequest {}
+
   /** A well-formed request for something that does not exist. */
   record Unknown(String command) implements RpcRequest {}
 
   /** Not a request. */
   record Invalid(String detail) implements RpcRequest {}
 
-  /** Reads one trimmed, non-empty line. Members other than {@code command} are ignored. */
+  /**
+   * Reads one trimmed, non-empty line. Members other than {@code command} and {@code action} are
+   * ignored, and so is {@code action} where the command has none.
+   */
   static RpcRequest parse(String line) {
     try (JsonParser parser = Json.FACTORY.createParser(line)) {
       return read(parser);
@@ -46,32 +55,45 @@ sealed interface RpcRequest {
       return new Invalid("a request is a JSON object");
     }
     Optional<String> command = Optional.empty();
+    Optional<String> action = Optional.empty();
     while (parser.nextToken() != JsonToken.END_OBJECT) {
-      boolean named = parser.currentName().equals("command");
-      JsonToken value = parser.nextToken();
-      if (!named) {
-        parser.skipChildren();
-      } else if (command.isPresent()) {
+      String name = parser.currentName();
+      boolean isString = parser.nextToken() == JsonToken.VALUE_STRING;
+      if (name.equals("command") && command.isPresent()) {
         return new Invalid("command is given twice");
-      } else if (value != JsonToken.VALUE_STRING) {
+      } else if (name.equals("command") && !isString) {
         return new Invalid("command is not a string");
-      } else {
+      } else if (name.equals("command")) {
         command = Optional.of(parser.getText());
+      } else if (name.equals("action") && isString) {
+        action = Optional.of(parser.getText());
+      } else {
+        parser.skipChildren();
       }
     }
     if (parser.nextToken() != null) {
       return new Invalid("text after the request");
     }
-    return command.map(RpcRequest::named).orElseGet(() -> new Invalid("command is missing"));
+    return command.isPresent() ? named(command.get(), action) : new Invalid("command is missing");
   }
 
-  private static RpcRequest named(String command) {
+  private static RpcRequest named(String command, Optional<String> action) {
     return switch (command) {
       case "version" -> new Version();
       case "status" -> new Status();
       case "queues" -> new Queues();
       case "stats" -> new Stats();
+      case "retry" -> new Retry();
+      case "autofetch" -> autofetch(action);
       default -> new Unknown(command);
+    };
+  }
+
+  private static RpcRequest autofetch(Optional<String> action) {
+    return switch (action.orElse("")) {
+      case "pause" -> new Autofetch(false);
+      case "resume" -> new Autofetch(true);
+      default -> new Invalid("action of autofetch is neither \"pause\" nor \"resume\"");
     };
   }
 

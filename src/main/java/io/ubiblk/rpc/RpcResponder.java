@@ -10,17 +10,22 @@ import java.math.BigDecimal;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.OptionalInt;
 
 /** Turns a request line into an answer line. Members are written in alphabetical order. */
 final class RpcResponder {
   private static final JsonFactory FACTORY = new JsonFactory();
+  private static final String NOTHING_TO_FETCH =
+      "this disk has no metadata_path, so nothing is fetched";
 
   private final String version;
   private final DiskReports reports;
+  private final DiskControls controls;
 
-  RpcResponder(String version, DiskReports reports) {
+  RpcResponder(String version, DiskReports reports, DiskControls controls) {
     this.version = version;
     this.reports = reports;
+    this.controls = controls;
   }
 
   /** The answer to one trimmed, non-empty line, newline included. */
@@ -29,11 +34,15 @@ final class RpcResponder {
     if (request instanceof RpcRequest.Version) {
       return object(json -> json.writeStringField("version", version));
     } else if (request instanceof RpcRequest.Status) {
-      return object(json -> writeStatus(json, reports.status()));
+      return object(json -> StatusWriter.write(json, reports.status()));
     } else if (request instanceof RpcRequest.Queues) {
       return object(json -> writeQueues(json, reports.queues()));
     } else if (request instanceof RpcRequest.Stats) {
       return object(json -> writeStats(json, reports.stats()));
+    } else if (request instanceof RpcRequest.Retry) {
+      return retry();
+    } else if (request instanceof RpcRequest.Autofetch autofetch) {
+      return autofetch(autofetch.resume());
     } else if (request instanceof RpcRequest.Unknown unknown) {
       return error("unknown command: " + unknown.command());
     } else if (request instanceof RpcRequest.Invalid invalid) {
@@ -56,20 +65,18 @@ final class RpcResponder {
     return error("too many clients: " + clientCountMax + " are connected");
   }
 
-  private static void writeStatus(JsonGenerator json, Optional<StatusReport> status)
-      throws IOException {
-    if (status.isEmpty()) {
-      json.writeNullField("status");
-      return;
-    }
-    json.writeObjectFieldStart("status");
-    json.writeObjectFieldStart("stripes");
-    json.writeNumberField("fetched", status.get().fetched());
-    json.writeNumberField("no_source", status.get().noSource());
-    json.writeNumberField("source", status.get().source());
-    json.writeNumberField("total", status.get().total());
-    json.writeEndObject();
-    json.writeEndObject();
+  private byte[] retry() {
+    OptionalInt count = controls.retry();
+    return count.isPresent()
+        ? object(json -> json.writeNumberField("retry", count.getAsInt()))
+        : error(NOTHING_TO_FETCH);
+  }
+
+  private byte[] autofetch(boolean resume) {
+    return controls
+        .autofetch(resume)
+        .map(state -> object(json -> json.writeStringField("autofetch", StatusWriter.name(state))))
+        .orElseGet(() -> error(NOTHING_TO_FETCH));
   }
 
   private static void writeQueues(JsonGenerator json, List<List<ActiveRequest>> queues)

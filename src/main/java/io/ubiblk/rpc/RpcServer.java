@@ -52,7 +52,8 @@ public final class RpcServer implements AutoCloseable {
    *
    * @param version what {@code version} answers
    */
-  public static RpcServer start(Path path, RpcLimits limits, String version, DiskReports reports)
+  public static RpcServer start(
+      Path path, RpcLimits limits, String version, DiskReports reports, DiskControls controls)
       throws IOException {
     RpcSocket socket = RpcSocket.listen(path);
     Selector selector = null;
@@ -67,7 +68,8 @@ public final class RpcServer implements AutoCloseable {
       socket.close();
       throw e;
     }
-    RpcServer server = new RpcServer(socket, selector, limits, new RpcResponder(version, reports));
+    RpcResponder responder = new RpcResponder(version, reports, controls);
+    RpcServer server = new RpcServer(socket, selector, limits, responder);
     server.thread.start();
     LOG.info("RPC listens on {}", path);
     return server;

@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 package io.ubiblk.rpc;
 
+import io.ubiblk.stripe.AutofetchState;
+import io.ubiblk.stripe.StripeProgress;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
 
 /** A disk whose answers the test sets. */
-final class FakeDisk implements DiskReports {
-  volatile Optional<StatusReport> status = Optional.empty();
+final class FakeDisk implements DiskReports, DiskControls {
+  volatile Optional<StripeProgress> status = Optional.empty();
   volatile List<List<ActiveRequest>> queues = List.of(List.of());
   volatile StatsReport stats = plain();
+  volatile OptionalInt retry = OptionalInt.empty();
+  volatile Optional<AutofetchState> autofetch = Optional.empty();
 
   @Override
-  public Optional<StatusReport> status() {
+  public Optional<StripeProgress> status() {
     return status;
   }
 
@@ -23,6 +29,40 @@ final class FakeDisk implements DiskReports {
   @Override
   public StatsReport stats() {
     return stats;
+  }
+
+  @Override
+  public OptionalInt retry() {
+    return retry;
+  }
+
+  @Override
+  public Optional<AutofetchState> autofetch(boolean resume) {
+    return autofetch.map(state -> resume ? AutofetchState.RUNNING : AutofetchState.PAUSED);
+  }
+
+  /** A disk on which nothing has gone wrong. */
+  static StripeProgress progress(int fetched, int source, int total) {
+    return new StripeProgress(
+        new StripeProgress.Counts(total, source, fetched, 0, 0, 0, 0, OptionalLong.empty()),
+        0,
+        0,
+        Optional.empty(),
+        Optional.empty(),
+        AutofetchState.OFF,
+        Optional.empty());
+  }
+
+  /** A disk on which everything goes wrong. */
+  static StripeProgress failing() {
+    return new StripeProgress(
+        new StripeProgress.Counts(8, 5, 3, 2, 4096, 8192, 100, OptionalLong.of(41)),
+        6,
+        7,
+        Optional.of(new StripeProgress.Failure("stripe 4: Input/output error", 1500)),
+        Optional.of("metadata: No space left on device"),
+        AutofetchState.RUNNING,
+        Optional.of("raw image /i"));
   }
 
   /** A plain disk that nobody has used. */

@@ -5,11 +5,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.ubiblk.stripe.AutofetchState;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
@@ -22,7 +24,7 @@ class RpcDocumentTest {
   private static final Path DOCUMENT = Path.of("docs/rpc.md");
   private static final Pattern MEMBER = Pattern.compile("(?m)^\\| `([a-z0-9_.\\[\\]]+)` \\|");
   private static final Pattern COMMAND =
-      Pattern.compile("(?m)^## `(\\{\"command\":\"[a-z]+\"\\})`$");
+      Pattern.compile("(?m)^## `(\\{\"command\":\"[a-z]+\".*\\})`$");
 
   @TempDir private Path directory;
 
@@ -30,11 +32,13 @@ class RpcDocumentTest {
   void every_documented_member_is_sent_and_every_member_sent_is_documented() throws IOException {
     FakeDisk disk = new FakeDisk();
     disk.stats = FakeDisk.busy();
-    disk.status = Optional.of(new StatusReport(1, 2, 4));
+    disk.status = Optional.of(FakeDisk.failing());
+    disk.retry = OptionalInt.of(1);
+    disk.autofetch = Optional.of(AutofetchState.RUNNING);
     disk.queues = List.of(List.of(new ActiveRequest(ActiveRequest.Kind.READ, 2048, 8)));
     Set<String> sent = new TreeSet<>();
     Path path = directory.resolve("rpc.sock");
-    try (RpcServer server = RpcServer.start(path, RpcLimits.DEFAULT, "0.1.0", disk);
+    try (RpcServer server = RpcServer.start(path, RpcLimits.DEFAULT, "0.1.0", disk, disk);
         RpcClient client = new RpcClient(path)) {
       assertThat(server).isNotNull();
       for (String request : all(COMMAND)) {
@@ -50,6 +54,7 @@ class RpcDocumentTest {
     sent.remove("stats");
     sent.remove("stats.queues[]");
     sent.remove("status.stripes");
+    sent.remove("status.fetch");
     assertThat(documented).isEqualTo(sent);
   }
 

@@ -4,6 +4,7 @@ package io.ubiblk.rpc;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.ubiblk.stripe.AutofetchState;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.StandardProtocolFamily;
@@ -18,6 +19,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -46,7 +48,7 @@ class RpcServerTest {
 
   private RpcClient connect(RpcLimits limits) throws IOException {
     if (server == null) {
-      server = RpcServer.start(path(), limits, "1.2.3", disk);
+      server = RpcServer.start(path(), limits, "1.2.3", disk, disk);
     }
     return new RpcClient(path());
   }
@@ -312,7 +314,7 @@ class RpcServerTest {
   @Test
   void refuses_a_socket_that_somebody_listens_on() throws IOException {
     connect().close();
-    assertThatThrownBy(() -> RpcServer.start(path(), RpcLimits.DEFAULT, "1.2.3", disk))
+    assertThatThrownBy(() -> RpcServer.start(path(), RpcLimits.DEFAULT, "1.2.3", disk, disk))
         .hasMessage("another process listens on " + path());
     try (RpcClient client = connect()) {
       assertThat(client.ask("{\"command\":\"version\"}")).isEqualTo(VERSION_ANSWER);
@@ -322,12 +324,12 @@ class RpcServerTest {
   @Test
   void refuses_to_replace_anything_but_a_socket() throws IOException {
     Files.writeString(path(), "precious");
-    assertThatThrownBy(() -> RpcServer.start(path(), RpcLimits.DEFAULT, "1.2.3", disk))
+    assertThatThrownBy(() -> RpcServer.start(path(), RpcLimits.DEFAULT, "1.2.3", disk, disk))
         .hasMessage(path() + " exists and is not a socket");
     assertThat(path()).hasContent("precious");
     Files.delete(path());
     Files.createSymbolicLink(path(), directory.resolve("elsewhere"));
-    assertThatThrownBy(() -> RpcServer.start(path(), RpcLimits.DEFAULT, "1.2.3", disk))
+    assertThatThrownBy(() -> RpcServer.start(path(), RpcLimits.DEFAULT, "1.2.3", disk, disk))
         .hasMessageContaining("is not a socket");
   }
 
@@ -343,7 +345,7 @@ class RpcServerTest {
   @Test
   void names_the_limit_of_a_path_that_is_too_long() {
     Path longPath = directory.resolve("x".repeat(120));
-    assertThatThrownBy(() -> RpcServer.start(longPath, RpcLimits.DEFAULT, "1.2.3", disk))
+    assertThatThrownBy(() -> RpcServer.start(longPath, RpcLimits.DEFAULT, "1.2.3", disk, disk))
         .isInstanceOf(IOException.class)
         .hasMessageContaining("the limit is 107");
     assertThat(directory).isEmptyDirectory();
@@ -352,7 +354,7 @@ class RpcServerTest {
   @Test
   void names_the_directory_that_is_missing() {
     Path missing = directory.resolve("missing/rpc.sock");
-    assertThatThrownBy(() -> RpcServer.start(missing, RpcLimits.DEFAULT, "1.2.3", disk))
+    assertThatThrownBy(() -> RpcServer.start(missing, RpcLimits.DEFAULT, "1.2.3", disk, disk))
         .isInstanceOf(IOException.class)
         .hasMessageContaining("missing");
   }
@@ -388,11 +390,61 @@ class RpcServerTest {
         RpcClient other = connect()) {
       disk.stats = null;
       assertThat(client.ask("{\"command\":\"stats\"}")).isNull();
-      disk.status = Optional.of(new StatusReport(1, 2, 4));
+      disk.status = Optional.of(FakeDisk.failing());
       assertThat(other.ask("{\"command\":\"status\"}"))
           .isEqualTo(
-              "{\"status\":{\"stripes\":"
-                  + "{\"fetched\":1,\"no_source\":2,\"source\":2,\"total\":4}}}");
+              "{\"status\":{\"fetch\":{\"autofetch\":\"running\",\"bytes_done\":4096,"
+                  + "\"bytes_per_second\":100,\"bytes_total\":8192,\"eta_seconds\":41,"
+                  + "\"last_error\":{\"age_ms\":1500,\"text\":\"stripe 4: Input/output error\"},"
+                  + "\"retrying\":7,\"source\":\"raw image /i\",\"waiting\":6},"
+                  + "\"metadata_error\":\"metadata: No space left on device\","
+                  + "\"stripes\":{\"fetched\":3,\"no_source\":3,\"source\":5,\"total\":8,"
+                  + "\"written\":2}}}");
+    }
+  }
+
+  @Test
+  void what_is_not_known_of_a_disk_is_null() throws IOException {
+    disk.status = Optional.of(FakeDisk.progress(1, 2, 4));
+    try (RpcClient client = connect()) {
+      assertThat(client.ask("{\"command\":\"status\"}"))
+          .contains("\"eta_seconds\":null", "\"last_error\":null", "\"source\":null")
+          .contains("\"metadata_error\":null");
+    }
+  }
+
+  @Test
+  void retries_and_steers_the_background() throws IOException {
+    disk.retry = OptionalInt.of(3);
+    disk.autofetch = Optional.of(AutofetchState.OFF);
+    try (RpcClient client = connect()) {
+      assertThat(client.ask("{\"command\":\"retry\"}")).isEqualTo("{\"retry\":3}");
+      assertThat(client.ask("{\"action\":\"pause\",\"command\":\"autofetch\"}"))
+          .isEqualTo("{\"autofetch\":\"paused\"}");
+      assertThat(client.ask("{\"command\":\"autofetch\",\"action\":\"resume\"}"))
+          .isEqualTo("{\"autofetch\":\"running\"}");
+    }
+  }
+
+  @Test
+  void says_that_a_disk_without_metadata_fetches_nothing() throws IOException {
+    String answer = "{\"error\":\"this disk has no metadata_path, so nothing is fetched\"}";
+    try (RpcClient client = connect()) {
+      assertThat(client.ask("{\"command\":\"retry\"}")).isEqualTo(answer);
+      assertThat(client.ask("{\"command\":\"autofetch\",\"action\":\"pause\"}")).isEqualTo(answer);
+    }
+  }
+
+  @Test
+  void says_what_the_actions_are_and_ignores_them_elsewhere() throws IOException {
+    disk.autofetch = Optional.of(AutofetchState.RUNNING);
+    try (RpcClient client = connect()) {
+      for (String action : List.of("", ",\"action\":\"stop\"", ",\"action\":[\"pause\"]")) {
+        assertThat(client.ask("{\"command\":\"autofetch\"" + action + "}"))
+            .contains("invalid request: action of autofetch is neither");
+      }
+      assertThat(client.ask("{\"command\":\"version\",\"action\":{\"a\":1}}"))
+          .isEqualTo(VERSION_ANSWER);
     }
   }
 }

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+package io.ubiblk.backend;
+
+import io.ubiblk.config.StripeSourceConfig;
+import io.ubiblk.stripe.RawStripeSource;
+import io.ubiblk.stripe.StripeSource;
+import java.io.IOException;
+import java.nio.file.Path;
+
+/** Opens stripe sources. Tests put faults into what this gives. */
+interface SourceOpener {
+  /**
+   * Opens the source that {@code config} describes.
+   *
+   * @param stripeBytes bytes of every stripe of the disk but the last
+   */
+  StripeSource open(StripeSourceConfig config, int stripeBytes) throws IOException;
+
+  /** The sources that this program knows. */
+  static StripeSource openReal(StripeSourceConfig config, int stripeBytes) throws IOException {
+    if (config instanceof StripeSourceConfig.Raw raw) {
+      return RawStripeSource.open(Path.of(raw.path()), stripeBytes);
+    }
+    throw new IOException("this version fetches from raw images only");
+  }
+}

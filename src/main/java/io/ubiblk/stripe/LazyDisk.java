@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+package io.ubiblk.stripe;
+
+import io.ubiblk.metadata.MetadataFormat;
+import io.ubiblk.metadata.StripeFlags;
+import java.io.IOException;
+import java.util.Optional;
+import java.util.concurrent.ThreadLocalRandom;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A disk that is filled while it is used: hears what guests wait for, fetches it and everything
+ * else, and makes it durable.
+ *
+ * <pre>
+ *   stripe-misses ─► StripeFetcher (fetch-N) ─► StripeCommitter (stripe-commit) ─► published
+ * </pre>
+ */
+public final class LazyDisk implements AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(LazyDisk.class);
+
+  private final StripeMisses misses;
+  private final StripeFetcher fetcher;
+  private final StripeCommitter committer;
+  private final Thread listening;
+  private final Thread committing;
+  private final long closeMs;
+
+  private LazyDisk(
+      LazyDiskSettings settings,
+      StripeMisses misses,
+      StripeFetcher fetcher,
+      StripeCommitter committer,
+      StripeBuffer sectors) {
+    this.misses = misses;
+    this.fetcher = fetcher;
+    this.committer = committer;
+    this.closeMs = settings.closeMs();
+    this.listening = thread("stripe-misses", new MissListener(misses, fetcher)::run);
+    this.committing = thread("stripe-commit", () -> commit(sectors));
+  }
+
+  /**
+   * Starts filling.
+   *
+   * @param source where stripes come from; may be absent when nothing is left to fetch. Belongs to
+   *     the lazy disk from a successful start on, which closes it as soon as nothing needs it
+   * @param whenComplete called once, by a thread that may wait, when every stripe is fetched and
+   *     the source is closed; soon if that is so from the start
+   * @throws IOException if the source does not fit the disk, or is missing
+   */
+  public static LazyDisk start(
+      LazyDiskSettings settings,
+      StripeDisk disk,
+      MetadataFormat format,
+      StripeMisses misses,
+      Optional<StripeSource> source,
+      StripeBuffer.Factory buffers,
+      Runnable whenComplete)
+      throws IOException {
+    Surroundings real =
+        new Surroundings(Ticker.system(), () -> ThreadLocalRandom.current().nextDouble());
+    return start(settings, disk, format, misses, source, buffers, whenComplete, real);
+  }
+
+  static LazyDisk start(
+      LazyDiskSettings settings,
+      StripeDisk disk,
+      MetadataFormat format,
+      StripeMisses misses,
+      Optional<StripeSource> source,
+      StripeBuffer.Factory buffers,
+      Runnable whenComplete,
+      Surroundings surroundings)
+      throws IOException {
+    checkSource(disk, source);
+    CommitQueue commits = new CommitQueue(format);
+    StripeBuffer sectors =
+        buffers.allocate(
+            "sectors of the metadata file",
+            MetadataWriter.SECTORS_MAX * MetadataFormat.SECTOR_BYTES);
+    StripeCommitter committer =
+        new StripeCommitter(
+            disk,
+            commits,
+            new MetadataWriter(disk, format, sectors.bytes()),
+            settings.trackWritten(),
+            surroundings);
+    StripeFetcher fetcher =
+        new StripeFetcher(
+            settings, disk, new OpenSource(source), commits, buffers, surroundings, whenComplete);
+    LazyDisk lazy = new LazyDisk(settings, misses, fetcher, committer, sectors);
+    lazy.committing.start();
+    lazy.listening.start();
+    fetcher.start(settings.autofetch());
+    return lazy;
+  }
+
+  /** A disk that could never be filled, or not with what belongs there, does not start. */
+  private static void checkSource(StripeDisk disk, Optional<StripeSource> source)
+      throws IOException {
+    int last = disk.stripeCount() - 1;
+    long diskBytes = (long) last * disk.stripeBytes(0) + disk.stripeBytes(last);
+    if (source.isPresent() && source.get().byteLength() > diskBytes) {
+      throw new IOException(
+          "%s has %d bytes, more than the disk, which has %d"
+              .formatted(source.get().describe(), source.get().byteLength(), diskBytes));
+    }
+    int missing = 0;
+    for (int stripe = 0; stripe <= last; stripe++) {
+      int flags = disk.flags(stripe);
+      missing += StripeFlags.mustBeFetched(flags) ? 1 : 0;
+      if (source.isPresent()
+          && (flags & StripeFlags.HAS_SOURCE) != 0
+          && !source.get().has(stripe)) {
+        throw new IOException(
+            "the metadata says that stripe %d has a source, but %s does not have it"
+                .formatted(stripe, source.get().describe()));
+      }
+    }
+    if (missing != 0 && source.isEmpty()) {
+      throw new IOException(
+          missing + " stripes are not fetched yet, and there is no stripe source");
+    }
+  }
+
+  /** How far it is. Any thread. */
+  public StripeProgress progress() {
+    return fetcher.progress(committer.error());
+  }
+
+  /** Tries again now whatever has failed and waits; returns how many stripes. Any thread. */
+  public int retryNow() {
+    return fetcher.retryNow();
+  }
+
+  /** Stops fetching what nobody waits for; what is in progress ends. Any thread. */
+  public AutofetchState pauseAutofetch() {
+    return fetcher.setAutofetch(false);
+  }
+
+  /** Fetches what nobody waits for, whether or not that was configured. Any thread. */
+  public AutofetchState resumeAutofetch() {
+    return fetcher.setAutofetch(true);
+  }
+
+  /**
+   * Ends everything in the order in which it is used: no more misses, no more fetches, then what
+   * was fetched becomes durable, unless that fails. Takes at most the time of the settings, and
+   * lets what hangs then end by itself; that touches the disk no more, unless it is inside a call
+   * to it.
+   */
+  @Override
+  public void close() {
+    Deadline deadline = Deadline.in(closeMs);
+    misses.close();
+    try {
+      boolean ended = deadline.join(listening);
+      ended &= fetcher.stop(deadline);
+      committer.close();
+      ended &= deadline.join(committing);
+      if (!ended) {
+        committing.interrupt();
+        LOG.warn("fetching has not ended within {} ms", closeMs);
+      }
+    } catch (InterruptedException e) {
+      committing.interrupt();
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private void commit(StripeBuffer sectors) {
+    try (sectors) {
+      committer.run(fetcher);
+    } catch (IOException e) {
+      LOG.warn("a buffer of the metadata file was not given back: {}", e.getMessage());
+    }
+  }
+
+  private static Thread thread(String name, Runnable body) {
+    Thread thread = new Thread(body, name);
+    thread.setDaemon(true);
+    return thread;
+  }
+}
