@@ -100,6 +100,7 @@ static int wakers_init(struct stripe_map *map, struct error *error)
 
 static int map_init(struct stripe_map *map, const uint8_t *flags, struct error *error)
 {
+    assert(map->stripe_count >= 1); /* params_check saw to it */
     map->flags = calloc(map->stripe_count, sizeof(map->flags[0]));
     map->misses = miss_ring_create(STRIPE_MISSES_MAX);
     if (!map->flags || !map->misses) {

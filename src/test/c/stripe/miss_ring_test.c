@@ -212,7 +212,7 @@ static void loses_nothing_between_many_writers_and_a_reader_that_both_sleep(void
     (void)state;
     static struct stress stress;
     pthread_t threads[WRITERS];
-    stress.count = (uint32_t)test_count(50000, 1000000);
+    stress.count = (uint32_t)test_count(20000, 1000000);
     stress.ring = create(CAPACITY);
     test_print_scale((uint64_t)stress.count * WRITERS, "misses of four writers");
     for (uint32_t i = 0; i < WRITERS; i++)
