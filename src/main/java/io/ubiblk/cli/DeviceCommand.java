@@ -60,9 +60,9 @@ abstract class DeviceCommand implements Callable<Integer> {
   @Override
   public final Integer call() throws Exception {
     options.check();
-    checkOptions();
     Optional<String> variable = Optional.ofNullable(System.getenv(Logging.VARIABLE));
     Optional<String> levelWarning = Logging.configure(options.logLevel(), variable, quietLevel);
+    checkOptions(); // asks a class with a logger, so the log is set up by then
     Logger log = LoggerFactory.getLogger(spec.name());
     Consumer<String> warnings = text -> log.warn(Logging.oneLine(text));
     levelWarning.ifPresent(warnings);

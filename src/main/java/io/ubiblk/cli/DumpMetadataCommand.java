@@ -45,7 +45,8 @@ final class DumpMetadataCommand extends DeviceCommand {
   void run(DeviceConfig config) throws Exception {
     PrintWriter out = spec().commandLine().getOut();
     programs().dumpMetadata(config, json, out);
-    if (out.checkError()) {
+    // The writer hands on to System.out, which keeps its failures to itself.
+    if (out.checkError() || System.out.checkError()) {
       throw new IOException("cannot write to standard output");
     }
   }
