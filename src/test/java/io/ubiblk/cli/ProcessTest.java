@@ -95,13 +95,13 @@ class ProcessTest {
   void what_is_not_served_is_told_in_a_sentence() throws Exception {
     Files.writeString(
         config,
-        "path: /d\nsocket: /s\nmetadata_path: /m\nstripe_source: {source: raw, path: /i}\n");
+        "path: /d\nsocket: /s\nmetadata_path: /m\ncopy_on_read: true\n"
+            + "stripe_source: {source: remote, address: 'h:1'}\n");
     assertThat(run(null, null, "-f", config).err)
         .isEqualTo(
             "[ERROR] vhost-backend - "
                 + config
-                + ": stripe_source: this version serves disks whose content is complete, and"
-                + " fetches none\n");
+                + ": stripe_source: this version fetches from raw images only\n");
   }
 
   @Test

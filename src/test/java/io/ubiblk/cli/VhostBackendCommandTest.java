@@ -160,9 +160,9 @@ class VhostBackendCommandTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "stripe_source: {source: raw, path: /i} | metadata_path: /m",
-        "image_path: /i | metadata_path: /m",
-        "metadata_path: /m | track_written: true",
+        "metadata_path: /m\ncopy_on_read: true | stripe_source: {source: remote, address: 'h:1'}",
+        "metadata_path: /m\ncopy_on_read: true |"
+            + " stripe_source: {source: archive, type: filesystem, path: /a}",
         "num_queues: 2 | cpus: [1]",
         "num_queues: 1 | cpus: []",
         "num_queues: 64 | device_id: x",
@@ -170,6 +170,19 @@ class VhostBackendCommandTest {
   void what_is_not_served_exits_1(String one, String other) throws IOException {
     assertThat(runWith(SERVABLE + one + "\n" + other + "\n")).isEqualTo(1);
     assertThat(backend.calls).containsExactly("prepare");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "stripe_source: {source: raw, path: /i} | metadata_path: /m",
+        "image_path: /i | metadata_path: /m",
+        "metadata_path: /m | track_written: true",
+      })
+  void disks_that_are_filled_from_an_image_are_served(String one, String other)
+      throws IOException {
+    assertThat(runWith(SERVABLE + one + "\n" + other + "\n")).isZero();
   }
 
   @Test
