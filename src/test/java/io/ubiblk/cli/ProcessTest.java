@@ -95,8 +95,13 @@ class ProcessTest {
   void what_is_not_served_is_told_in_a_sentence() throws Exception {
     Files.writeString(
         config,
-        "path: /d\nsocket: /s\nmetadata_path: /m\ncopy_on_read: true\n"
-            + "stripe_source: {source: remote, address: 'h:1'}\n");
+        """
+        path: /d
+        socket: /s
+        metadata_path: /m
+        copy_on_read: true
+        stripe_source: {source: remote, address: 'h:1'}
+        """);
     assertThat(run(null, null, "-f", config).err)
         .isEqualTo(
             "[ERROR] vhost-backend - "

@@ -160,15 +160,24 @@ class VhostBackendCommandTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "metadata_path: /m\ncopy_on_read: true | stripe_source: {source: remote, address: 'h:1'}",
-        "metadata_path: /m\ncopy_on_read: true |"
-            + " stripe_source: {source: archive, type: filesystem, path: /a}",
         "num_queues: 2 | cpus: [1]",
         "num_queues: 1 | cpus: []",
         "num_queues: 64 | device_id: x",
       })
   void what_is_not_served_exits_1(String one, String other) throws IOException {
     assertThat(runWith(SERVABLE + one + "\n" + other + "\n")).isEqualTo(1);
+    assertThat(backend.calls).containsExactly("prepare");
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "{source: remote, address: 'h:1'}",
+        "{source: archive, type: filesystem, path: /a}",
+      })
+  void sources_that_cannot_be_fetched_from_yet_exit_1(String source) throws IOException {
+    String lazy = "metadata_path: /m\ncopy_on_read: true\nstripe_source: " + source + "\n";
+    assertThat(runWith(SERVABLE + lazy)).isEqualTo(1);
     assertThat(backend.calls).containsExactly("prepare");
   }
 
@@ -180,8 +189,7 @@ class VhostBackendCommandTest {
         "image_path: /i | metadata_path: /m",
         "metadata_path: /m | track_written: true",
       })
-  void disks_that_are_filled_from_an_image_are_served(String one, String other)
-      throws IOException {
+  void disks_that_are_filled_from_an_image_are_served(String one, String other) throws IOException {
     assertThat(runWith(SERVABLE + one + "\n" + other + "\n")).isZero();
   }
 
