@@ -25,6 +25,7 @@ END
     for line in "${variant_extra[@]}"; do
         printf '%s\n' "$line" >>"$work/backend.yaml"
     done
+    [ "$variant_layout" != root ] || lazy_disk_configure
     case $variant_keys in
     none) ;;
     fresh) backend_fresh_keys ;;

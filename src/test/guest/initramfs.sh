@@ -54,6 +54,7 @@ initramfs_build()
     initramfs_add_modules "$tree" virtio_pci virtio_blk ext4
     cp -r "$payload" "$tree/payload"
     install -m 755 "$guest_dir/initramfs/init" "$tree/init"
+    install -m 644 "$guest_dir/initramfs/report.sh" "$tree/report.sh"
     (cd "$tree" && find . | busybox cpio -o -H newc 2>/dev/null) >"$image"
     rm -rf "$tree"
 }

@@ -3,6 +3,8 @@
 #
 # Boots a Debian kernel under QEMU's software emulation on a disk served over vhost-user-blk, lets
 # it work with the disk, restarts the back end, boots again, and then reads the raw file itself.
+# In the layout "root" the disk is empty at first, is filled from an image while the guest runs, and
+# is the guest's root file system.
 #
 #   src/test/guest/run.sh [--backend ubiblk|qsd] [--keep] [VARIANT...]
 #
@@ -48,6 +50,10 @@ poll_until()
 . "$guest_dir/boot.sh"
 # shellcheck source=src/test/guest/raw_file.sh
 . "$guest_dir/raw_file.sh"
+# shellcheck source=src/test/guest/lazy_disk.sh
+. "$guest_dir/lazy_disk.sh"
+# shellcheck source=src/test/guest/lazy_files.sh
+. "$guest_dir/lazy_files.sh"
 
 # name queues engine keys layout serial [extra configuration line...]
 variants_reduced=(
@@ -56,6 +62,7 @@ variants_reduced=(
     "encrypted-1 1 io_uring sealed whole"
     "encrypted-2 2 io_uring fresh partition"
     "encrypted-sync-2 2 sync fresh whole"
+    "root-autofetch-2 2 io_uring fresh root copy_on_read:true autofetch:true"
 )
 variants_full=(
     "plain-sync-1 1 sync none partition"
@@ -66,6 +73,10 @@ variants_full=(
     "plain-through-1 1 io_uring none whole write_through:true"
     "encrypted-4k-2 2 io_uring fresh partition logical_block_size:4096"
     "plain-memory-2 2 io_uring none whole memory:3G"
+    "root-demand-2 2 io_uring sealed root copy_on_read:true"
+    "root-through-1 1 io_uring fresh root copy_on_read:false"
+    "root-sync-2 2 sync fresh root copy_on_read:false autofetch:true"
+    "root-plain-1 1 io_uring none root copy_on_read:true direct_io:false"
 )
 
 # Sets variant_* from a line of the tables above.
@@ -83,12 +94,16 @@ variant_set()
     variant_memory=512M
     variant_cache=write_back
     variant_block_size=512
+    variant_autofetch=false
+    variant_copy_on_read=false
     variant_extra=()
     for extra in "${words[@]:5}"; do
         case $extra in
         memory:*) variant_memory=${extra#*:} ;;
         write_through:true) variant_cache=write_through ;;&
         logical_block_size:*) variant_block_size=${extra#*:} ;;&
+        autofetch:*) variant_autofetch=${extra#*:} ;;&
+        copy_on_read:*) variant_copy_on_read=${extra#*:} ;;&
         *) variant_extra+=("${extra%%:*}: ${extra#*:}") ;;
         esac
     done
@@ -142,6 +157,7 @@ boot_once()
         check "the guest runs to its end ($step)" boot_guest "$step" "$serial"
         if [ "$failed" = "$before" ]; then
             count_guest "$serial"
+            [ "$variant_layout" != root ] || lazy_disk_check_progress "$step"
         fi
         check "the back end stops on SIGTERM ($step)" backend_stop
     fi
@@ -171,7 +187,11 @@ variant_run()
     rm -f "$disk_file"
     truncate -s "$variant_bytes" "$disk_file"
     backend_configure
-    boot_once write && boot_once verify && check_raw_file
+    if [ "$variant_layout" = root ]; then
+        lazy_disk_make && boot_once write && boot_once verify && lazy_files_check
+    else
+        boot_once write && boot_once verify && check_raw_file
+    fi
     say "$variant_name: $passed passed, $failed failed ($((SECONDS - begin)) s)"
     total_passed=$((total_passed + passed))
     total_failed=$((total_failed + failed))
@@ -182,7 +202,7 @@ require_packages()
 {
     local need=() pair
     for pair in qemu-system-x86_64:qemu-system-x86 busybox:busybox-static modprobe:kmod xz:xz-utils \
-        zstd:zstd mke2fs:e2fsprogs debugfs:e2fsprogs openssl:openssl; do
+        zstd:zstd mke2fs:e2fsprogs debugfs:e2fsprogs openssl:openssl nc:netcat-openbsd jq:jq; do
         PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || need+=("${pair#*:}")
     done
     [ "${#need[@]}" != 0 ] || return 0
@@ -232,7 +252,7 @@ require_build()
 {
     local program
     [ "$backend" = ubiblk ] || return 0
-    for program in "$repository/bin/vhost-backend" "$xts_tool"; do
+    for program in "$repository"/bin/{vhost-backend,init-metadata,dump-metadata} "$xts_tool"; do
         [ -x "$program" ] || die "$program is missing: build first (mvn -DskipTests package)"
     done
 }
@@ -245,7 +265,7 @@ chosen_variants()
     [ "${#chosen[@]}" = 0 ] || default=("${all[@]}")
     for line in "${default[@]}"; do
         [ "${#chosen[@]}" = 0 ] || [[ " ${chosen[*]} " == *" ${line%% *} "* ]] || continue
-        [ "$backend" = ubiblk ] || [[ $line == *" none "* ]] || continue
+        [ "$backend" = ubiblk ] || [[ $line == *" none "* && $line != *" root"* ]] || continue
         printf '%s\n' "$line"
     done
 }

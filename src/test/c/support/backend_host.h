@@ -14,17 +14,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "blk/blk_device.h"
-#include "crypt/xts.h"
+#include "support/backend_config.h"
 
 enum { BACKEND_HOST_PATH_BYTES = 108, BACKEND_HOST_STOP_MS = 60000 };
-
-/* Borrowed by backend_host_start. */
-struct backend_host_params {
-    struct blk_device_params device; /* path as well */
-    bool encrypted;                  /* with the keys below */
-    uint32_t stop_timeout_ms;        /* 0: 10 s */
-};
 
 struct backend_host {
     pid_t pid; /* 0: not running */
@@ -33,17 +25,18 @@ struct backend_host {
     char config_path[BACKEND_HOST_PATH_BYTES];
 };
 
-extern const uint8_t backend_host_data_key[XTS_KEY_BYTES];
-extern const uint8_t backend_host_tweak_key[XTS_KEY_BYTES];
-
-/* The defaults of the configuration, with this path. */
-struct backend_host_params backend_host_defaults(const char *path);
-
 /*
  * Starts the process and waits until its socket accepts a connection (which is closed again).
  * 0 or -errno; -ECHILD when the process ended first.
  */
 int backend_host_start(struct backend_host *host, const struct backend_host_params *params);
+
+/*
+ * The two halves of it. Launching returns while the process is still starting (-ENOTSUP for
+ * extra_config without UBIBLK_BACKEND_CMD); when awaiting fails, the process has been killed.
+ */
+int backend_host_launch(struct backend_host *host, const struct backend_host_params *params);
+int backend_host_await(struct backend_host *host);
 
 /*
  * SIGTERM, and waits up to BACKEND_HOST_STOP_MS. The exit status (as in waitpid), or -ETIMEDOUT

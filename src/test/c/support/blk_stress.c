@@ -9,10 +9,11 @@
 #include "support/blk_stress.h"
 
 #include <errno.h>
-#include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "support/stress_request.h"
 
 enum {
@@ -20,7 +21,6 @@ enum {
     ARENA_SLACK = 48 * 1024,
     TABLE_BYTES = SHAPE_SEGMENTS_MAX * 16,
     WAIT_MS = 30000,
-    CHUNK_SECTORS = 128,
 };
 
 /* Guest addresses of the regions: far apart, one of them above 4 GiB. */
@@ -153,50 +153,7 @@ uint32_t blk_stress_in_flight(const struct blk_stress *stress)
     return count;
 }
 
-/* --- scripts --------------------------------------------------------------------------------- */
-
-static int script_add(struct blk_stress *stress, uint32_t type, uint64_t sector, uint32_t count)
-{
-    if (stress->script_next == stress->script_count) {
-        stress->script_next = stress->script_count = 0;
-    }
-    if (stress->script_count == stress->script_room) {
-        uint64_t room = stress->script_room * 2 + 64;
-        struct stress_script *grown = realloc(stress->script, room * sizeof(*grown));
-
-        if (grown == NULL) {
-            return -ENOMEM;
-        }
-        stress->script = grown;
-        stress->script_room = room;
-    }
-    stress->script[stress->script_count++] = (struct stress_script){type, sector, count};
-    return 0;
-}
-
-static int script_whole_disk(struct blk_stress *stress, uint32_t type)
-{
-    int error = 0;
-
-    for (uint64_t sector = 0; sector < stress->disk->sector_count && error == 0;
-         sector += CHUNK_SECTORS) {
-        uint64_t left = stress->disk->sector_count - sector;
-
-        error =
-            script_add(stress, type, sector, left < CHUNK_SECTORS ? (uint32_t)left : CHUNK_SECTORS);
-    }
-    return error;
-}
-
-int blk_stress_script_format(struct blk_stress *stress)
-{
-    return script_whole_disk(stress, VIRTIO_BLK_T_OUT);
-}
-
-int blk_stress_script_verify(struct blk_stress *stress)
-{
-    return script_whole_disk(stress, VIRTIO_BLK_T_IN);
-}
+/* --- connections ----------------------------------------------------------------------------- */
 
 static int forget_requests(struct blk_stress *stress)
 {
@@ -214,7 +171,7 @@ static int forget_requests(struct blk_stress *stress)
         if (request->claimed && request->type == VIRTIO_BLK_T_OUT) {
             stamped_disk_lose_write(stress->disk, request->sector, request->sector_count,
                                     request->generation);
-            error = script_add(stress, VIRTIO_BLK_T_IN, request->sector, request->sector_count);
+            error = blk_stress_script_read(stress, request->sector, request->sector_count);
         } else {
             stress_request_unclaim(stress, request);
         }
@@ -225,8 +182,6 @@ static int forget_requests(struct blk_stress *stress)
     }
     return error;
 }
-
-/* --- connections ----------------------------------------------------------------------------- */
 
 int blk_stress_start_queue(struct blk_stress *stress, uint32_t queue)
 {
@@ -339,8 +294,31 @@ static int await_any(struct blk_stress *stress)
     return 0;
 }
 
-/* One round over all queues; waits when nothing moved. */
-static int turn(struct blk_stress *stress, uint64_t *left)
+/* Waits for a completion on any queue, but not beyond the deadline. */
+static void await_until(struct blk_stress *stress, uint64_t deadline_ns)
+{
+    struct pollfd calls[STRESS_QUEUES_MAX];
+    uint64_t now = clock_now_ns();
+    struct timespec left = {0};
+
+    for (uint32_t queue = 0; queue < stress->params.queue_count; queue++) {
+        struct virtq_driver *driver = &stress->queues[queue].driver;
+
+        virtq_driver_enable_signals(driver);
+        if (virtq_driver_has_used(driver)) {
+            return;
+        }
+        calls[queue] = (struct pollfd){.fd = driver->call_fd, .events = POLLIN};
+    }
+    if (now < deadline_ns) {
+        left.tv_sec = (time_t)((deadline_ns - now) / 1000000000u);
+        left.tv_nsec = (long)((deadline_ns - now) % 1000000000u);
+    }
+    ppoll(calls, stress->params.queue_count, &left, NULL);
+}
+
+/* One round over all queues. 1 when something moved, 0 or -errno. */
+static int move(struct blk_stress *stress, uint64_t *left)
 {
     uint64_t started = stress->started, ended = stress->ended;
 
@@ -352,7 +330,15 @@ static int turn(struct blk_stress *stress, uint64_t *left)
         }
         top_up(stress, queue, left);
     }
-    return started == stress->started && ended == stress->ended ? await_any(stress) : 0;
+    return started != stress->started || ended != stress->ended;
+}
+
+/* One round; waits when nothing moved. */
+static int turn(struct blk_stress *stress, uint64_t *left)
+{
+    int moved = move(stress, left);
+
+    return moved != 0 ? (moved < 0 ? moved : 0) : await_any(stress);
 }
 
 int blk_stress_run(struct blk_stress *stress, uint64_t count)
@@ -363,6 +349,32 @@ int blk_stress_run(struct blk_stress *stress, uint64_t count)
         error = turn(stress, &count);
     }
     return error;
+}
+
+int blk_stress_run_until(struct blk_stress *stress, uint64_t deadline_ns)
+{
+    int moved = 1;
+
+    while (moved >= 0 && clock_now_ns() < deadline_ns) {
+        uint64_t left = UINT64_MAX;
+
+        moved = move(stress, &left);
+        if (moved == 0) {
+            await_until(stress, deadline_ns);
+        }
+    }
+    return moved < 0 ? moved : 0;
+}
+
+int blk_stress_collect(struct blk_stress *stress)
+{
+    uint64_t none = 0;
+    int moved;
+
+    do {
+        moved = move(stress, &none);
+    } while (moved > 0);
+    return moved;
 }
 
 int blk_stress_run_script(struct blk_stress *stress)

@@ -79,6 +79,8 @@ struct blk_stress {
     struct frontend_queue queues[STRESS_QUEUES_MAX];
     uint32_t base[STRESS_QUEUES_MAX];
     struct stress_request *requests; /* depth per queue, owned */
+    uint64_t window_sector;          /* random transfers lie in */
+    uint64_t window_sectors;         /* these sectors; 0: anywhere */
     struct stress_script *script;    /* owned */
     uint64_t script_count, script_next, script_room;
     uint8_t *scratch, *scratch2; /* STRESS_REQUEST_BYTES_MAX + some, owned */
@@ -107,9 +109,19 @@ int blk_stress_connect(struct blk_stress *stress, const char *socket_path);
 int blk_stress_script_format(struct blk_stress *stress);
 int blk_stress_script_verify(struct blk_stress *stress);
 
+/* Adds reads of a range. */
+int blk_stress_script_read(struct blk_stress *stress, uint64_t sector, uint64_t sector_count);
+
 /* Starts count requests, scripted ones first, and returns when they have been made available; up
  * to depth per queue are then in flight. */
 int blk_stress_run(struct blk_stress *stress, uint64_t count);
+
+/* Starts requests at full depth until the monotonic clock shows deadline_ns, and returns then, not
+ * waiting for anything: for a back end that is about to be killed. */
+int blk_stress_run_until(struct blk_stress *stress, uint64_t deadline_ns);
+
+/* Takes what has completed without waiting, from a back end that is dead as well. */
+int blk_stress_collect(struct blk_stress *stress);
 
 /* Runs what is left of the script. */
 int blk_stress_run_script(struct blk_stress *stress);

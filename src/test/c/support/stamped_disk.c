@@ -126,6 +126,16 @@ static void describe_mismatch(struct stamped_disk *disk, const uint8_t *bytes, u
              stamp_matches(bytes, found[0], (uint32_t)found[1]) ? " (a whole stamp)" : "");
 }
 
+/* Whether the sector holds what it should if no write was lost. */
+static bool holds_old(const struct stamped_disk *disk, const uint8_t *bytes, uint64_t sector)
+{
+    if (disk->generation[sector] != 0) {
+        return stamp_matches(bytes, sector, disk->generation[sector]);
+    }
+    return disk->origin == NULL ||
+           memcmp(bytes, disk->origin + sector * STAMP_BYTES, STAMP_BYTES) == 0;
+}
+
 static bool check_sector(struct stamped_disk *disk, const uint8_t *bytes, uint64_t sector)
 {
     if (disk->maybe[sector] != 0 && stamp_matches(bytes, sector, disk->maybe[sector])) {
@@ -133,7 +143,7 @@ static bool check_sector(struct stamped_disk *disk, const uint8_t *bytes, uint64
         disk->maybe[sector] = 0;
         return true;
     }
-    if (disk->generation[sector] != 0 && !stamp_matches(bytes, sector, disk->generation[sector])) {
+    if (!holds_old(disk, bytes, sector)) {
         describe_mismatch(disk, bytes, sector);
         return false;
     }

@@ -21,11 +21,12 @@ enum { STAMP_BYTES = 512, STAMP_TEXT_BYTES = 200 };
 
 struct stamped_disk {
     uint64_t sector_count;
-    uint32_t *generation; /* 0: never written here, anything matches */
+    uint32_t *generation; /* 0: never written here */
     uint32_t *maybe;      /* 0, or the generation of a write whose end was not seen */
     uint16_t *readers;
     bool *written; /* a write is in flight */
     uint32_t next_generation;
+    const uint8_t *origin; /* borrowed: what a sector holds until it is written; NULL: anything */
     char mismatch[STAMP_TEXT_BYTES];
 };
 

@@ -50,7 +50,7 @@ static uint64_t below(struct blk_stress *stress, uint64_t limit)
     return test_random_below(&stress->random, limit);
 }
 
-static uint32_t random_sector_count(struct blk_stress *stress, bool large)
+static uint32_t random_sector_count(struct blk_stress *stress, uint64_t room, bool large)
 {
     uint32_t unit = stress->params.sector_unit;
     uint64_t dice = below(stress, 100);
@@ -66,7 +66,7 @@ static uint32_t random_sector_count(struct blk_stress *stress, bool large)
         count = below(stress, STRESS_REQUEST_BYTES / SECTOR) + 1;
     }
     count = (count + unit - 1) / unit * unit;
-    return (uint32_t)(count < stress->disk->sector_count ? count : stress->disk->sector_count);
+    return (uint32_t)(count < room ? count : room);
 }
 
 /* Claims a range for a read or write; the caller tries another one when it is taken. */
@@ -85,17 +85,20 @@ static bool claim(struct blk_stress *stress, struct stress_request *request)
 
 static bool choose_transfer(struct blk_stress *stress, struct stress_request *request, bool large)
 {
+    uint64_t room =
+        stress->window_sectors != 0 ? stress->window_sectors : stress->disk->sector_count;
     uint32_t unit = stress->params.sector_unit;
 
-    request->sector_count = random_sector_count(stress, large);
+    request->sector_count = random_sector_count(stress, room, large);
     for (uint32_t attempt = 0; attempt < 16; attempt++) {
-        uint64_t places = (stress->disk->sector_count - request->sector_count) / unit + 1;
+        uint64_t places = (room - request->sector_count) / unit + 1;
+        uint64_t place = below(stress, places);
 
-        /* The disk's two ends are as likely as a place in between. */
-        request->sector = below(stress, places) * unit;
+        /* Its two ends are as likely as a place in between. */
         if (below(stress, 64) == 0) {
-            request->sector = below(stress, 2) * (places - 1) * unit;
+            place = below(stress, 2) * (places - 1);
         }
+        request->sector = stress->window_sector + place * unit;
         if (claim(stress, request)) {
             return true;
         }
