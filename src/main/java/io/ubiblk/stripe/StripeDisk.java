@@ -33,8 +33,13 @@ public interface StripeDisk {
   void syncBase() throws IOException;
 
   /**
-   * How many syncs of the base disk have failed, whoever issued them. What was written before a
-   * failure must be written again before it may count as durable.
+   * How many syncs of the base disk have failed, whoever issued them; a durable write that failed
+   * counts as well. What was written before a failure must be written again before it may count as
+   * durable.
+   *
+   * <p>The kernel reports an error once per open file, so a guest's flush may take the one that
+   * {@link #syncBase} would have seen. Such a failure is counted here before that {@link #syncBase}
+   * returns, even if the guest's flush has not been reaped yet.
    */
   long baseSyncFailures();
 

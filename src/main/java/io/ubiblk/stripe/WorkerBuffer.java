@@ -19,7 +19,7 @@ final class WorkerBuffer implements AutoCloseable {
   ByteBuffer get() throws IOException {
     if (buffer == null) {
       try {
-        buffer = factory.allocate("a stripe's buffer", bytes);
+        buffer = factory.allocate("a stripe being fetched", bytes);
       } catch (OutOfMemoryError e) {
         throw new IOException("no memory for a buffer of " + bytes + " bytes", e);
       }
