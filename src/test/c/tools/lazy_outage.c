@@ -7,9 +7,11 @@
  * not.
  *
  *   UBIBLK_BACKEND_CMD=bin/vhost-backend lazy_outage
+ *   UBIBLK_BACKEND_CMD=... lazy_outage stalled
  *
- * The outage is an image that is shorter than it was when it was opened. Exit 0, or 1 after a
- * sentence.
+ * The outage is an image that is shorter than it was when it was opened, so that reading it fails;
+ * or, with a back end made for that (StalledBackend), a file beside it that makes reading hang.
+ * Exit 0, or 1 after a sentence.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -47,6 +49,7 @@ struct outage {
     struct blk_client client;
     struct test_random random;
     uint64_t next_cold; /* the first stripe that nobody has touched */
+    bool stalls;        /* reading the image hangs; else it fails */
     enum io_engine_kind io_engine;
 };
 
@@ -72,13 +75,36 @@ static void require(struct outage *outage, bool holds, const char *format, ...)
 
 /* --- image and process ----------------------------------------------------------------------- */
 
+/* While it is there, reading the image hangs. */
+static void stall_file(const struct outage *outage, char path[BACKEND_HOST_PATH_BYTES + 16])
+{
+    snprintf(path, BACKEND_HOST_PATH_BYTES + 16, "%s.stalled", outage->files.image_path);
+}
+
 static void break_image(struct outage *outage)
 {
+    char stall[BACKEND_HOST_PATH_BYTES + 16];
+
+    stall_file(outage, stall);
+    if (outage->stalls) {
+        int fd = open(stall, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+        require(outage, fd >= 0, "making %s", stall);
+        close(fd);
+        return;
+    }
     require(outage, truncate(outage->files.image_path, 0) == 0, "truncating the image");
 }
 
 static void heal_image(struct outage *outage)
 {
+    char stall[BACKEND_HOST_PATH_BYTES + 16];
+
+    stall_file(outage, stall);
+    if (outage->stalls) {
+        require(outage, unlink(stall) == 0, "removing %s", stall);
+        return;
+    }
     int fd = open(outage->files.image_path, O_WRONLY | O_CLOEXEC);
     ssize_t put = fd < 0 ? -1 : pwrite(fd, outage->files.origin, IMAGE_BYTES, 0);
 
@@ -267,6 +293,28 @@ static void a_queue_stops_and_resumes(struct outage *outage)
     await_waiting(outage, first);
 }
 
+static void the_memory_table_changes(struct outage *outage)
+{
+    static const struct guest_ram_spec spec = {.gpa = UINT64_C(1) << 40, .size = 1 << 20};
+    struct guest_ram *ram = &outage->client.ram;
+    uint64_t first;
+    int error;
+
+    break_image(outage);
+    first = submit_waiting(outage);
+    error = guest_ram_add(ram, &spec);
+    require(outage, error == 0, "more guest memory: %s", strerror(-error));
+    error =
+        vhost_frontend_add_mem_reg(&outage->client.frontend, &ram->regions[ram->region_count - 1]);
+    require(outage, error == 0, "adding memory: %s", strerror(-error));
+    work_on_warm_stripes(outage, 10);
+    error =
+        vhost_frontend_rem_mem_reg(&outage->client.frontend, &ram->regions[ram->region_count - 1]);
+    require(outage, error == 0, "removing memory: %s", strerror(-error));
+    heal_image(outage);
+    await_waiting(outage, first);
+}
+
 static void a_front_end_leaves(struct outage *outage)
 {
     uint64_t first;
@@ -325,10 +373,12 @@ static void make_files(struct outage *outage, bool encrypted)
     require(outage, error == 0, "making the files: %s", strerror(-error));
 }
 
-static void run(bool encrypted, enum io_engine_kind io_engine)
+static void run(bool encrypted, enum io_engine_kind io_engine, bool stalls)
 {
-    struct outage outage = {
-        .random = {test_seed()}, .next_cold = WARM_STRIPES, .io_engine = io_engine};
+    struct outage outage = {.random = {test_seed()},
+                            .next_cold = WARM_STRIPES,
+                            .io_engine = io_engine,
+                            .stalls = stalls};
 
     make_files(&outage, encrypted);
     start(&outage, 0);
@@ -338,6 +388,7 @@ static void run(bool encrypted, enum io_engine_kind io_engine)
     }
     others_go_on_and_the_process_is_idle(&outage);
     a_queue_stops_and_resumes(&outage);
+    the_memory_table_changes(&outage);
     a_front_end_leaves(&outage);
     sigterm_ends_the_process(&outage);
     blk_client_close(&outage.client);
@@ -350,14 +401,16 @@ static void run(bool encrypted, enum io_engine_kind io_engine)
     lazy_disk_remove(&outage.files);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    bool stalls = argc > 1 && strcmp(argv[1], "stalled") == 0;
+
     if (getenv("UBIBLK_BACKEND_CMD") == NULL) {
         fprintf(stderr, "lazy_outage: UBIBLK_BACKEND_CMD must name vhost-backend\n");
         return 2;
     }
-    test_print_scale(10, "outages of the image");
-    run(true, IO_ENGINE_URING);
-    run(false, IO_ENGINE_SYNC);
+    test_print_scale(12, stalls ? "stalls of the source" : "outages of the image");
+    run(true, IO_ENGINE_URING, stalls);
+    run(false, IO_ENGINE_SYNC, stalls);
     return 0;
 }
