@@ -40,6 +40,7 @@ final class StatusWriter {
     writeFailure(json, progress.lastFailure());
     json.writeNumberField("retrying", progress.retrying());
     json.writeStringField("source", progress.source().orElse(null));
+    writeTiming(json, progress.timing());
     json.writeNumberField("waiting", progress.waiting());
     json.writeEndObject();
   }
@@ -54,6 +55,24 @@ final class StatusWriter {
     json.writeNumberField("age_ms", failure.get().ageMs());
     json.writeStringField("text", failure.get().text());
     json.writeEndObject();
+  }
+
+  private static void writeTiming(JsonGenerator json, StripeProgress.Timing timing)
+      throws IOException {
+    json.writeObjectFieldStart("timing");
+    writeStep(json, "base_sync", timing.baseSync());
+    writeStep(json, "base_write", timing.baseWrite());
+    writeStep(json, "metadata_sync", timing.metadataSync());
+    writeStep(json, "metadata_write", timing.metadataWrite());
+    writeStep(json, "source_read", timing.sourceRead());
+    json.writeEndObject();
+  }
+
+  /** {@code base_sync_us} and {@code base_syncs}. */
+  private static void writeStep(JsonGenerator json, String name, StripeProgress.Step step)
+      throws IOException {
+    json.writeNumberField(name + "_us", step.totalUs());
+    json.writeNumberField(name + "s", step.count());
   }
 
   private static void writeStripes(JsonGenerator json, StripeProgress.Counts counts)

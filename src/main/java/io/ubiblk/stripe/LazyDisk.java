@@ -23,6 +23,7 @@ public final class LazyDisk implements AutoCloseable {
   private final StripeMisses misses;
   private final StripeFetcher fetcher;
   private final StripeCommitter committer;
+  private final StepTimes times;
   private final Thread listening;
   private final Thread committing;
   private final long closeMs;
@@ -32,10 +33,12 @@ public final class LazyDisk implements AutoCloseable {
       StripeMisses misses,
       StripeFetcher fetcher,
       StripeCommitter committer,
+      StepTimes times,
       StripeBuffer sectors) {
     this.misses = misses;
     this.fetcher = fetcher;
     this.committer = committer;
+    this.times = times;
     this.closeMs = settings.closeMs();
     this.listening = thread("stripe-misses", new MissListener(misses, fetcher)::run);
     this.committing = thread("stripe-commit", () -> commit(sectors));
@@ -76,21 +79,29 @@ public final class LazyDisk implements AutoCloseable {
       throws IOException {
     checkSource(disk, source);
     CommitQueue commits = new CommitQueue(format);
+    StepTimes times = new StepTimes(surroundings.ticker());
+    StripeDisk timed = times.timed(disk);
     StripeBuffer sectors =
         buffers.allocate(
             "sectors of the metadata file",
             MetadataWriter.SECTORS_MAX * MetadataFormat.SECTOR_BYTES);
     StripeCommitter committer =
         new StripeCommitter(
-            disk,
+            timed,
             commits,
-            new MetadataWriter(disk, format, sectors.bytes()),
+            new MetadataWriter(timed, format, sectors.bytes()),
             settings.trackWritten(),
             surroundings);
     StripeFetcher fetcher =
         new StripeFetcher(
-            settings, disk, new OpenSource(source), commits, buffers, surroundings, whenComplete);
-    LazyDisk lazy = new LazyDisk(settings, misses, fetcher, committer, sectors);
+            settings,
+            timed,
+            new OpenSource(source.map(times::timed)),
+            commits,
+            buffers,
+            surroundings,
+            whenComplete);
+    LazyDisk lazy = new LazyDisk(settings, misses, fetcher, committer, times, sectors);
     lazy.committing.start();
     lazy.listening.start();
     fetcher.start(settings.autofetch());
@@ -127,7 +138,7 @@ public final class LazyDisk implements AutoCloseable {
 
   /** How far it is. Any thread. */
   public StripeProgress progress() {
-    return fetcher.progress(committer.error());
+    return fetcher.progress(committer.error(), times.snapshot());
   }
 
   /** Tries again now whatever has failed and waits; returns how many stripes. Any thread. */

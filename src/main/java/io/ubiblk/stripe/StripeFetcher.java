@@ -229,7 +229,7 @@ final class StripeFetcher implements StripeCommitter.Listener {
   }
 
   /** A snapshot. */
-  StripeProgress progress(Optional<String> metadataError) {
+  StripeProgress progress(Optional<String> metadataError, StripeProgress.Timing timing) {
     return locked(
         () ->
             new StripeProgress(
@@ -239,7 +239,8 @@ final class StripeFetcher implements StripeCommitter.Listener {
                 failures.last(),
                 metadataError,
                 state(),
-                source.description()));
+                source.description(),
+                timing));
   }
 
   /** Ends the workers and closes the source; false if one of them is still at it. */

@@ -14,6 +14,7 @@ import java.util.OptionalLong;
  * @param metadataError why the metadata file cannot be written, while it cannot
  * @param autofetch what fetching in the background does
  * @param source where stripes come from; absent when no source is open
+ * @param timing of the steps of fetching
  */
 public record StripeProgress(
     Counts counts,
@@ -22,7 +23,8 @@ public record StripeProgress(
     Optional<Failure> lastFailure,
     Optional<String> metadataError,
     AutofetchState autofetch,
-    Optional<String> source) {
+    Optional<String> source,
+    Timing timing) {
 
   /**
    * Stripes and bytes.
@@ -51,6 +53,26 @@ public record StripeProgress(
       return total - source;
     }
   }
+
+  /**
+   * The steps of fetching.
+   *
+   * @param sourceRead reads of stripes from the source
+   * @param baseWrite writes of stripes to the base disk
+   * @param baseSync syncs of the base disk before flags become durable
+   * @param metadataWrite writes of neighbouring sectors of the metadata file
+   * @param metadataSync syncs of the metadata file
+   */
+  public record Timing(
+      Step sourceRead, Step baseWrite, Step baseSync, Step metadataWrite, Step metadataSync) {}
+
+  /**
+   * One step.
+   *
+   * @param count how often it was completed; attempts that failed are not counted
+   * @param totalUs microseconds that these took, those at the same time added up
+   */
+  public record Step(long count, long totalUs) {}
 
   /**
    * Something that went wrong.

@@ -50,7 +50,8 @@ final class FakeDisk implements DiskReports, DiskControls {
         Optional.empty(),
         Optional.empty(),
         AutofetchState.OFF,
-        Optional.empty());
+        Optional.empty(),
+        timing());
   }
 
   /** A disk on which everything goes wrong. */
@@ -62,7 +63,17 @@ final class FakeDisk implements DiskReports, DiskControls {
         Optional.of(new StripeProgress.Failure("stripe 4: Input/output error", 1500)),
         Optional.of("metadata: No space left on device"),
         AutofetchState.RUNNING,
-        Optional.of("raw image /i"));
+        Optional.of("raw image /i"),
+        timing());
+  }
+
+  private static StripeProgress.Timing timing() {
+    return new StripeProgress.Timing(
+        new StripeProgress.Step(11, 110),
+        new StripeProgress.Step(12, 120),
+        new StripeProgress.Step(13, 130),
+        new StripeProgress.Step(14, 140),
+        new StripeProgress.Step(15, 150));
   }
 
   /** A plain disk that nobody has used. */

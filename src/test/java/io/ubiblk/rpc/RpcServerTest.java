@@ -396,7 +396,11 @@ class RpcServerTest {
               "{\"status\":{\"fetch\":{\"autofetch\":\"running\",\"bytes_done\":4096,"
                   + "\"bytes_per_second\":100,\"bytes_total\":8192,\"eta_seconds\":41,"
                   + "\"last_error\":{\"age_ms\":1500,\"text\":\"stripe 4: Input/output error\"},"
-                  + "\"retrying\":7,\"source\":\"raw image /i\",\"waiting\":6},"
+                  + "\"retrying\":7,\"source\":\"raw image /i\","
+                  + "\"timing\":{\"base_sync_us\":130,\"base_syncs\":13,\"base_write_us\":120,"
+                  + "\"base_writes\":12,\"metadata_sync_us\":150,\"metadata_syncs\":15,"
+                  + "\"metadata_write_us\":140,\"metadata_writes\":14,\"source_read_us\":110,"
+                  + "\"source_reads\":11},\"waiting\":6},"
                   + "\"metadata_error\":\"metadata: No space left on device\","
                   + "\"stripes\":{\"fetched\":3,\"no_source\":3,\"source\":5,\"total\":8,"
                   + "\"written\":2}}}");
