@@ -42,12 +42,12 @@ final class CommitQueue {
   }
 
   /**
-   * Adds FETCHED of a stripe.
+   * Adds FETCHED of a stripe, and with {@code mark} WRITTEN in the same group.
    *
    * @param failures failures of base syncs before the stripe's write began
    * @param waited whether a write waits for it
    */
-  void addFetched(int stripe, long failures, boolean waited) {
+  void addFetched(int stripe, long failures, boolean waited, boolean mark) {
     lock.lock();
     try {
       if (failures > baseSyncFailures) {
@@ -60,13 +60,16 @@ final class CommitQueue {
       if (waited) {
         urgent.set(stripe);
       }
+      if (mark) {
+        written.set(stripe);
+      }
       changed.signal();
     } finally {
       lock.unlock();
     }
   }
 
-  /** Adds WRITTEN of a stripe: a write waits for it. */
+  /** Adds WRITTEN of a stripe: a write waits for it, and for FETCHED if that was added. */
   void addWritten(int stripe) {
     lock.lock();
     try {

@@ -141,8 +141,12 @@ public final class LazyDisk implements AutoCloseable {
     return fetcher.progress(committer.error(), times.snapshot());
   }
 
-  /** Tries again now whatever has failed and waits; returns how many stripes. Any thread. */
+  /**
+   * Tries again now whatever has failed and waits for its time, the metadata file too; returns how
+   * many stripes. Any thread.
+   */
   public int retryNow() {
+    committer.retryNow();
     return fetcher.retryNow();
   }
 
@@ -165,10 +169,12 @@ public final class LazyDisk implements AutoCloseable {
   @Override
   public void close() {
     Deadline deadline = Deadline.in(closeMs);
+    // A source that hangs must not cost what has been fetched the time to become durable.
+    Deadline half = Deadline.in(closeMs / 2);
     misses.close();
     try {
-      boolean ended = deadline.join(listening);
-      ended &= fetcher.stop(deadline);
+      boolean ended = half.join(listening);
+      ended &= fetcher.stop(half);
       committer.close();
       ended &= deadline.join(committing);
       if (!ended) {

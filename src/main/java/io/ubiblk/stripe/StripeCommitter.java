@@ -32,10 +32,12 @@ final class StripeCommitter {
   private final BackOff backOff;
   private final Failures failures;
   private final Lock lock = new ReentrantLock();
-  private final Condition closed = lock.newCondition();
+  private final Condition changed = lock.newCondition();
 
-  /** Guarded by the lock. */
+  /** Both guarded by the lock. */
   private boolean closing;
+
+  private boolean impatient;
 
   /** What the fetcher learns, on the committer's thread. */
   interface Listener {
@@ -79,7 +81,18 @@ final class StripeCommitter {
     lock.lock();
     try {
       closing = true;
-      closed.signal();
+      changed.signal();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Ends a pause after a failure, if there is one. */
+  void retryNow() {
+    lock.lock();
+    try {
+      impatient = true;
+      changed.signal();
     } finally {
       lock.unlock();
     }
@@ -101,9 +114,11 @@ final class StripeCommitter {
     if (stripes.isEmpty()) {
       return true;
     }
+    checkNotAbandoned();
     if (!writeUntilDurable(group)) {
       return false;
     }
+    checkNotAbandoned();
     for (int stripe = stripes.nextSetBit(0); stripe >= 0; ) {
       publish(stripe, group.bits(stripe));
       stripe = stripes.nextSetBit(stripe + 1);
@@ -111,6 +126,13 @@ final class StripeCommitter {
     disk.wake();
     listener.committed(group);
     return true;
+  }
+
+  /** After a call that hung for longer than closing may take, the disk may be gone. */
+  private static void checkNotAbandoned() throws InterruptedException {
+    if (Thread.interrupted()) {
+      throw new InterruptedException();
+    }
   }
 
   /** Leaves only those stripes in the group whose content is durable. */
@@ -165,8 +187,9 @@ final class StripeCommitter {
   private boolean pause(long untilNs) throws InterruptedException {
     lock.lockInterruptibly();
     try {
-      while (!closing && ticker.nowNs() < untilNs) {
-        ticker.await(lock, closed, untilNs);
+      impatient = false;
+      while (!closing && !impatient && ticker.nowNs() < untilNs) {
+        ticker.await(lock, changed, untilNs);
       }
       return !closing;
     } finally {

@@ -8,7 +8,8 @@ import java.nio.ByteBuffer;
 /**
  * The disk as fetching and committing see it: the base disk, the metadata file, and the flags that
  * guests' requests are judged by. In which order these are called decides what a crash can lose;
- * see {@link StripeCommitter}. Any thread.
+ * see {@link StripeCommitter}. Any thread. A call after the disk was closed throws {@link
+ * IllegalStateException}: a thread that hung in an earlier one may still make it.
  */
 public interface StripeDisk {
 

@@ -126,11 +126,10 @@ final class StripeFetcher implements StripeCommitter.Listener {
     }
     if (!readable) {
       workers.changed();
-      return;
-    }
-    commits.hurry(stripe);
-    if (markWritten) {
+    } else if (markWritten) {
       commits.addWritten(stripe);
+    } else {
+      commits.hurry(stripe);
     }
   }
 
@@ -162,10 +161,8 @@ final class StripeFetcher implements StripeCommitter.Listener {
           int flags = disk.flags(stripe);
           disk.publish(stripe, StripeFlags.READABLE, StripeFlags.READ_ASKED);
           boolean write = writeWaits.get(stripe);
-          commits.addFetched(stripe, syncFailures, write);
-          if (write && trackWritten && (flags & StripeFlags.WRITTEN) == 0) {
-            commits.addWritten(stripe);
-          }
+          boolean mark = write && trackWritten && (flags & StripeFlags.WRITTEN) == 0;
+          commits.addFetched(stripe, syncFailures, write, mark);
         });
   }
 

@@ -20,7 +20,7 @@ class CommitQueueTest {
 
   @Test
   void a_group_is_everything_that_has_gathered() throws InterruptedException {
-    IntStream.of(9, 3, 5000).forEach(stripe -> queue.addFetched(stripe, 0, false));
+    IntStream.of(9, 3, 5000).forEach(stripe -> queue.addFetched(stripe, 0, false, false));
     CommitGroup group = take();
     assertThat(group.fetched().stream()).containsExactly(3, 9, 5000);
     assertThat(group.written().isEmpty()).isTrue();
@@ -29,8 +29,7 @@ class CommitQueueTest {
 
   @Test
   void both_flags_of_a_stripe_share_a_group() throws InterruptedException {
-    queue.addFetched(4, 0, true);
-    queue.addWritten(4);
+    queue.addFetched(4, 0, true, true);
     CommitGroup group = take();
     assertThat(group.fetched().get(4)).isTrue();
     assertThat(group.written().get(4)).isTrue();
@@ -41,10 +40,10 @@ class CommitQueueTest {
   @Test
   void stripes_that_writes_wait_for_take_only_those_along_that_cost_nothing()
       throws InterruptedException {
-    queue.addFetched(1, 0, false);
-    queue.addFetched(PER_SECTOR, 0, false);
-    queue.addFetched(PER_SECTOR - 1, 0, false);
-    queue.addFetched(2, 0, true);
+    queue.addFetched(1, 0, false, false);
+    queue.addFetched(PER_SECTOR, 0, false, false);
+    queue.addFetched(PER_SECTOR - 1, 0, false, false);
+    queue.addFetched(2, 0, true, false);
     assertThat(take().fetched().stream()).containsExactly(1, 2, PER_SECTOR - 1);
     assertThat(take().fetched().stream()).containsExactly(PER_SECTOR);
   }
@@ -52,7 +51,7 @@ class CommitQueueTest {
   @Test
   void a_mark_alone_takes_nothing_along_that_needs_a_sync_of_the_disk()
       throws InterruptedException {
-    queue.addFetched(1, 0, false);
+    queue.addFetched(1, 0, false, false);
     queue.addWritten(2);
     CommitGroup group = take();
     assertThat(group.fetched().isEmpty()).isTrue();
@@ -62,7 +61,7 @@ class CommitQueueTest {
 
   @Test
   void what_was_left_behind_once_is_in_the_next_group() throws InterruptedException {
-    queue.addFetched(PER_SECTOR, 0, false);
+    queue.addFetched(PER_SECTOR, 0, false, false);
     queue.addWritten(2);
     assertThat(take().fetched().isEmpty()).isTrue();
     queue.addWritten(3);
@@ -72,9 +71,19 @@ class CommitQueueTest {
   }
 
   @Test
+  void a_mark_hurries_its_stripe() throws InterruptedException {
+    queue.addFetched(1, 0, false, false);
+    queue.addFetched(PER_SECTOR, 0, false, false);
+    queue.addWritten(1);
+    CommitGroup group = take();
+    assertThat(group.fetched().stream()).containsExactly(1);
+    assertThat(group.written().stream()).containsExactly(1);
+  }
+
+  @Test
   void a_stripe_is_hurried_when_a_write_comes_to_wait_for_it() throws InterruptedException {
-    queue.addFetched(1, 0, false);
-    queue.addFetched(PER_SECTOR, 0, false);
+    queue.addFetched(1, 0, false, false);
+    queue.addFetched(PER_SECTOR, 0, false, false);
     queue.hurry(PER_SECTOR);
     queue.hurry(7);
     assertThat(take().fetched().stream()).containsExactly(PER_SECTOR);
@@ -83,9 +92,9 @@ class CommitQueueTest {
 
   @Test
   void what_was_written_before_a_failed_sync_is_stale() throws InterruptedException {
-    queue.addFetched(1, 0, true);
-    queue.addFetched(2, 3, false);
-    queue.addFetched(3, 2, false);
+    queue.addFetched(1, 0, true, false);
+    queue.addFetched(2, 3, false, false);
+    queue.addFetched(3, 2, false, false);
     CommitGroup group = take();
     assertThat(group.stale().stream()).containsExactly(1, 3);
     assertThat(group.fetched().stream()).containsExactly(2);
@@ -94,7 +103,7 @@ class CommitQueueTest {
 
   @Test
   void sectors_are_each_named_once() {
-    queue.addFetched(0, 0, false);
+    queue.addFetched(0, 0, false, false);
     assertThat(
             CommitGroup.sectors(
                 IntStream.of(0, 1, 507, 508, 5000)

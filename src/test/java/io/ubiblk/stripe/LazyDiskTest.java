@@ -215,9 +215,9 @@ class LazyDiskTest {
       throws IOException {
     begin(lazy, TRACKED);
     lazy.faults.fail("syncBase", 1);
-    lazy.faults.hold("read 5");
     lazy.write(3);
     lazy.untilFailed(1);
+    Eventually.until("one wake each", () -> lazy.faults.events("wake").size() == 2);
     assertThat(lazy.disk.flags(3)).isEqualTo(SOURCE | StripeFlags.WRITE_ASKED);
     assertThat(progress().waiting()).isEqualTo(1);
     assertThat(lazy.faults.events("publish"))
@@ -303,6 +303,17 @@ class LazyDiskTest {
     assertThat(lazy.lazy().retryNow()).isEqualTo(1);
     lazy.untilFlags(3, FETCHED);
     assertThat(lazy.lazy().retryNow()).isZero();
+  }
+
+  @Test
+  void an_operator_does_not_have_to_wait_for_the_metadata_file_either() throws IOException {
+    begin(lazy, ON_DEMAND);
+    lazy.faults.failAlways("syncMetadata");
+    lazy.read(3);
+    Eventually.until("a pause", () -> lazy.ticker.timedWaits() == 2);
+    lazy.faults.heal("syncMetadata");
+    lazy.lazy().retryNow();
+    lazy.untilFlags(3, FETCHED);
   }
 
   // --- who comes first, and how much at once -----------------------------------------------------
@@ -574,6 +585,37 @@ class LazyDiskTest {
     lazy.close();
     assertThat(lazy.faults.isHolding("syncBase")).isTrue();
     lazy.faults.release("syncBase");
+  }
+
+  @Test
+  void a_read_that_hangs_leaves_time_to_make_durable_what_was_fetched() throws IOException {
+    lazy.source.ignoreInterrupts();
+    lazy.start(new LazyDiskSettings(false, false, 4, 1 << 20, 500));
+    lazy.faults.hold("read 0");
+    lazy.read(0);
+    lazy.faults.hold("syncBase");
+    lazy.read(1);
+    lazy.untilHeld("read 0");
+    lazy.untilHeld("syncBase");
+    lazy.read(2);
+    lazy.untilFlags(2, READABLE);
+    lazy.faults.release("syncBase");
+    lazy.close();
+    assertThat(lazy.disk.durableFlags(2)).isEqualTo(FETCHED);
+    lazy.faults.release("read 0");
+  }
+
+  @Test
+  void a_commit_that_was_left_to_itself_touches_the_disk_no_more() throws IOException {
+    lazy.start(new LazyDiskSettings(false, false, 2, 1 << 20, 50));
+    lazy.faults.hold("syncMetadata");
+    lazy.read(0);
+    lazy.untilHeld("syncMetadata");
+    lazy.close();
+    lazy.faults.forget();
+    lazy.faults.release("syncMetadata");
+    Eventually.until("the committer ends", () -> lazy.buffers.get() == 0);
+    assertThat(lazy.faults.events()).isEmpty();
   }
 
   @Test

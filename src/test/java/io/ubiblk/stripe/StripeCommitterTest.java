@@ -55,7 +55,7 @@ class StripeCommitterTest {
       long failures = disk.baseSyncFailures();
       disk.writeStripe(
           stripe, ByteBuffer.allocateDirect(512).put(MemoryDisk.content(stripe)).flip());
-      queue.addFetched(stripe, failures, false);
+      queue.addFetched(stripe, failures, false, false);
     }
     faults.forget();
   }
@@ -163,7 +163,7 @@ class StripeCommitterTest {
     for (int stripe = 1; stripe < 100; stripe++) {
       disk.writeStripe(
           stripe, ByteBuffer.allocateDirect(512).put(MemoryDisk.content(stripe)).flip());
-      queue.addFetched(stripe, 0, false);
+      queue.addFetched(stripe, 0, false, false);
     }
     faults.release("syncBase");
     queue.close();
