@@ -41,16 +41,17 @@ static int open_image(struct blk_lazy *lazy, const struct blk_lazy_params *param
     lazy->image_fd = open(params->image_path, O_RDONLY | O_CLOEXEC);
     if (lazy->image_fd < 0)
         return error_set_errno(error, -errno, "cannot open the image %s", params->image_path);
-    uint64_t byte_len;
+    uint64_t byte_len = 0;
     int result = image_byte_len(lazy->image_fd, &byte_len);
     if (result < 0)
         return error_set_errno(error, result, "cannot learn the size of the image %s",
                                params->image_path);
-    if (byte_len < params->image_byte_len)
+    if (byte_len < params->image_byte_len) {
         return error_set(error, -EIO,
                          "the image %s has %" PRIu64 " bytes, and had %" PRIu64
                          " when it was opened first",
                          params->image_path, byte_len, params->image_byte_len);
+    }
     lazy->image_byte_len = params->image_byte_len;
     return 0;
 }

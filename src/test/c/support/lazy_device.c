@@ -37,6 +37,7 @@ struct lazy_device *lazy_device_create(const struct lazy_device_params *params)
     lazy->image_byte_len = params->image_byte_len != 0 ? params->image_byte_len : byte_len;
     make_image(lazy);
     uint64_t count = (byte_len + LAZY_STRIPE_BYTES - 1) / LAZY_STRIPE_BYTES;
+    assert(count > 0);
     uint8_t *flags = calloc(count, 1);
     assert(flags);
     for (uint64_t i = 0; i * LAZY_STRIPE_BYTES < lazy->image_byte_len; i++) {

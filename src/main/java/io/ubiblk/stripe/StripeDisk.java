@@ -38,9 +38,8 @@ public interface StripeDisk {
    * counts as well. What was written before a failure must be written again before it may count as
    * durable.
    *
-   * <p>The kernel reports an error once per open file, so a guest's flush may take the one that
-   * {@link #syncBase} would have seen. Such a failure is counted here before that {@link #syncBase}
-   * returns, even if the guest's flush has not been reaped yet.
+   * <p>The kernel reports data that it could not write once per open file. {@link #syncBase} has one
+   * of its own, so what a guest's flush was told, it is told as well.
    */
   long baseSyncFailures();
 
