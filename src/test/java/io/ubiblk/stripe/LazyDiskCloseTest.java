@@ -80,6 +80,21 @@ class LazyDiskCloseTest extends LazyDiskHarness {
   }
 
   @Test
+  void a_read_that_hangs_leaves_the_committer_time_to_end() throws IOException {
+    lazy.source.ignoreInterrupts();
+    lazy.start(new LazyDiskSettings(false, false, 4, 1 << 20, 500));
+    lazy.faults.failAlways("syncMetadata");
+    lazy.faults.hold("read 0");
+    lazy.read(0);
+    lazy.read(1);
+    lazy.untilHeld("read 0");
+    Eventually.until("an error", () -> progress().metadataError().isPresent());
+    lazy.close();
+    assertThat(lazy.buffers.get()).as("the one of the read").isEqualTo(1);
+    lazy.faults.release("read 0");
+  }
+
+  @Test
   void a_commit_that_was_left_to_itself_touches_the_disk_no_more() throws IOException {
     lazy.start(new LazyDiskSettings(false, false, 2, 1 << 20, 50));
     lazy.faults.hold("syncMetadata");
