@@ -1,21 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 #
 # Turns the lines of results.tsv (name=value words, one line per timed run) into a Markdown report:
-# the ratios that matter first, then medians with their spread.
-
-function median(key, name,    count, i, j, value, values) {
-    count = runs[key]
-    for (i = 1; i <= count; i++) {
-        value = sample[key, name, i] + 0
-        for (j = i - 1; j >= 1 && values[j] > value; j--) {
-            values[j + 1] = values[j]
-        }
-        values[j + 1] = value
-    }
-    lowest = values[1]
-    highest = values[count]
-    return count % 2 ? values[(count + 1) / 2] : (values[count / 2] + values[count / 2 + 1]) / 2
-}
+# the ratios that matter first, then medians with their spread. Needs samples.awk.
 
 # Ratio of the medians of two peers on the same work; "" when one is missing.
 function ratio(io, work, mode, name, over_mode, over, metric,    a, b) {
@@ -114,20 +100,9 @@ function table(    i, key, part, io) {
 }
 
 {
-    delete word
-    for (i = 1; i <= NF; i++) {
-        at = index($i, "=")
-        word[substr($i, 1, at - 1)] = substr($i, at + 1)
-    }
-    key = word["io"] SUBSEP word["work"] " " word["block"] " " word["depth"] SUBSEP \
-        word["mode"] SUBSEP word["peer"]
-    if (!(key in runs)) {
-        keys[++key_count] = key
-    }
-    runs[key]++
-    for (name in word) {
-        sample[key, name, runs[key]] = word[name]
-    }
+    read_words()
+    keep_words(word["io"] SUBSEP word["work"] " " word["block"] " " word["depth"] SUBSEP \
+        word["mode"] SUBSEP word["peer"])
 }
 
 # The CPU time of a fio run is that of its process less what starting and ending it costs.

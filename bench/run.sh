@@ -248,6 +248,6 @@ fi
     echo "* $runs interleaved rounds of $seconds s, $((SECONDS - begin)) s in all;" \
         "ours: $($use_core && echo "the C core alone" || echo "bin/vhost-backend")," \
         "version $(git -C "$repository" describe --always --dirty 2>/dev/null || echo unknown)"
-    awk -f "$repository/bench/report.awk" "$results"
+    awk -f "$repository/bench/samples.awk" -f "$repository/bench/report.awk" "$results"
 } >"$report"
 cat "$report"

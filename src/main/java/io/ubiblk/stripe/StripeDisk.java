@@ -38,8 +38,8 @@ public interface StripeDisk {
    * counts as well. What was written before a failure must be written again before it may count as
    * durable.
    *
-   * <p>The kernel reports data that it could not write once per open file. {@link #syncBase} has one
-   * of its own, so what a guest's flush was told, it is told as well.
+   * <p>The kernel reports data that it could not write once per open file. {@link #syncBase} has
+   * one of its own, so what a guest's flush was told, it is told as well.
    */
   long baseSyncFailures();
 
