@@ -249,7 +249,7 @@ static void request_go(struct blk_queue *queue, struct blk_request *request)
 /* Whether the request has to wait for a stripe. */
 static bool request_held(struct blk_queue *queue, struct blk_request *request, uint64_t now_ns)
 {
-    if (!queue->gate || request->op == QUEUE_OP_FLUSH)
+    if (!queue->gate || stripe_gate_open(queue->gate) || request->op == QUEUE_OP_FLUSH)
         return false;
     request->waiter.sector = request->sector;
     request->waiter.sector_count = request->sector_count;
@@ -332,7 +332,7 @@ static void release_image(struct blk_queue *queue)
 
 int blk_queue_submit(struct blk_queue *queue, uint64_t now_ns)
 {
-    if (queue->gate)
+    if (queue->gate && !stripe_gate_idle(queue->gate))
         release_held(queue, now_ns);
     if (queue->image_used)
         release_image(queue);

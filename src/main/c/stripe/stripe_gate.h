@@ -73,12 +73,24 @@ void stripe_gate_destroy(struct stripe_gate *gate);
 bool stripe_gate_enter_closed(struct stripe_gate *gate, struct stripe_waiter *waiter,
                               uint64_t now_ns);
 
+/* Whether it has nothing: no request is held, none waits for stripe_gate_next. */
+static inline bool stripe_gate_idle(const struct stripe_gate *gate)
+{
+    return gate->held == 0 && !gate->ready.first;
+}
+
+/* Whether every request may go, now and for ever. */
+static inline bool stripe_gate_open(const struct stripe_gate *gate)
+{
+    return stripe_map_open(gate->map);
+}
+
 /* True: the request may go. False: it is held, and comes out of stripe_gate_next or
  * stripe_gate_withdraw. Once the map is open the waiter is not even touched. */
 static inline bool stripe_gate_enter(struct stripe_gate *gate, struct stripe_waiter *waiter,
                                      uint64_t now_ns)
 {
-    return stripe_map_open(gate->map) || stripe_gate_enter_closed(gate, waiter, now_ns);
+    return stripe_gate_open(gate) || stripe_gate_enter_closed(gate, waiter, now_ns);
 }
 
 /*
