@@ -55,7 +55,7 @@ static _Thread_local struct {
     struct crash_event failed_ends[FAILED_ENDS_MAX];
 } own;
 
-void crash_recorder_begin(const char *base_path, const char *metadata_path)
+void crash_recorder_begin(const char *base_path, const char *metadata_path, uint64_t seed)
 {
     const char *paths[CRASH_FILE_COUNT] = {base_path, metadata_path};
     pthread_mutex_lock(&recorder.lock);
@@ -68,6 +68,7 @@ void crash_recorder_begin(const char *base_path, const char *metadata_path)
     recorder.next_id = 1;
     recorder.number++;
     recorder.hide_failures = false;
+    recorder.random.state = seed;
     recorder.active = true;
     pthread_mutex_unlock(&recorder.lock);
 }
@@ -79,15 +80,11 @@ void crash_recorder_end(void)
     pthread_mutex_unlock(&recorder.lock);
 }
 
-void crash_recorder_fail(enum crash_file file, uint32_t writes_per_mille, uint32_t syncs_per_mille,
-                         uint64_t seed)
+void crash_recorder_fail(enum crash_file file, uint32_t writes_per_mille, uint32_t syncs_per_mille)
 {
     pthread_mutex_lock(&recorder.lock);
     recorder.files[file].writes_per_mille = writes_per_mille;
     recorder.files[file].syncs_per_mille = syncs_per_mille;
-    if (seed != 0) {
-        recorder.random.state = seed;
-    }
     pthread_mutex_unlock(&recorder.lock);
 }
 

@@ -38,17 +38,16 @@ struct crash_event {
     int64_t detail;      /* of writes: 1 when durable by itself; of marks: the number */
 };
 
-/* Begins a new record of these two files. */
-void crash_recorder_begin(const char *base_path, const char *metadata_path);
+/* Begins a new record of these two files. Failures are drawn from seed. */
+void crash_recorder_begin(const char *base_path, const char *metadata_path, uint64_t seed);
 
 /* From here on nothing is recorded or made to fail; the record stays until the next begin. */
 void crash_recorder_end(void);
 
-/* How many of a thousand writes and syncs fail from here on; seed 0 keeps the sequence. */
-void crash_recorder_fail(enum crash_file file, uint32_t writes_per_mille, uint32_t syncs_per_mille,
-                         uint64_t seed);
+/* How many of a thousand writes and syncs fail from here on. */
+void crash_recorder_fail(enum crash_file file, uint32_t writes_per_mille, uint32_t syncs_per_mille);
 
-/* Until the end of this record the library is told of success when something is made to fail. */
+/* Until the end of this record the library is told of success when a sync is made to fail. */
 void crash_recorder_hide_failures(void);
 
 void crash_recorder_mark(int64_t number);

@@ -119,7 +119,7 @@ JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_GuestQueue_free(JNIEnv *env, jcl
 
 JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_CrashRecorder_begin(JNIEnv *env, jclass class,
                                                                     jbyteArray base,
-                                                                    jbyteArray metadata)
+                                                                    jbyteArray metadata, jlong seed)
 {
     (void)class;
     char base_path[JNI_TEXT_BYTES];
@@ -128,7 +128,7 @@ JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_CrashRecorder_begin(JNIEnv *env,
         jni_copy_text(env, metadata, metadata_path) < 0) {
         return;
     }
-    crash_recorder_begin(base_path, metadata_path);
+    crash_recorder_begin(base_path, metadata_path, (uint64_t)seed);
 }
 
 JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_CrashRecorder_end(JNIEnv *env, jclass class)
@@ -140,12 +140,12 @@ JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_CrashRecorder_end(JNIEnv *env, j
 
 JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_CrashRecorder_fail(JNIEnv *env, jclass class,
                                                                    jint file, jint writes_per_mille,
-                                                                   jint syncs_per_mille, jlong seed)
+                                                                   jint syncs_per_mille)
 {
     (void)env;
     (void)class;
     crash_recorder_fail((enum crash_file)file, (uint32_t)writes_per_mille,
-                        (uint32_t)syncs_per_mille, (uint64_t)seed);
+                        (uint32_t)syncs_per_mille);
 }
 
 JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_CrashRecorder_hideFailures(JNIEnv *env,

@@ -62,7 +62,7 @@ final class CrashSimulation implements AutoCloseable {
       Recovery recovery, Recording recording, int count, Random random, Findings findings)
       throws IOException {
     int checked = 0;
-    for (int i = 0; checked < count && i < 2 * count; i++) {
+    for (int i = 0; checked < count && i < 4 * count; i++) {
       CrashState state =
           random.nextInt(5) < 2 ? recording.stateInCommit(random) : recording.anyState(random);
       ByteBuffer hash = state.hash();

@@ -8,8 +8,8 @@ import org.junit.jupiter.api.Test;
 
 /** No crash loses or leaks anything, whatever the guest does and whatever fails meanwhile. */
 class CrashSimulationIT {
-  private static final int DISKS = CrashScale.count(6, 60);
-  private static final int STATES_OF_EACH = CrashScale.count(60, 100);
+  private static final int DISKS = CrashScale.count(6, 65);
+  private static final int STATES_OF_EACH = CrashScale.count(60, 120);
 
   @Test
   void recoversFromEveryCrash() throws Exception {

@@ -13,6 +13,11 @@ import java.util.Random;
 final class RecordedStore implements MetadataStore {
   private static final int SECTOR_BYTES = CrashSetup.SECTOR_BYTES;
 
+  /** No sync. */
+  static final int NONE = -1;
+
+  private static final ByteBuffer NOTHING = ByteBuffer.allocate(0);
+
   /** What was written, or that something was synced. */
   private record Step(Kind kind, int offset, ByteBuffer content) {
     enum Kind {
@@ -22,18 +27,22 @@ final class RecordedStore implements MetadataStore {
     }
   }
 
-  private final Optional<ByteBuffer> before;
+  private final Optional<byte[]> before;
+  private final int leftOut;
   private final List<Step> steps = new ArrayList<>();
-  private ByteBuffer now;
+  private int syncs;
+  private byte[] now;
 
   /**
    * A file that has a content already, or one that was not there.
    *
    * @param before of any length
+   * @param leftOut number of a sync that is not done, {@link #NONE} for none
    */
-  RecordedStore(Optional<ByteBuffer> before) {
+  RecordedStore(Optional<byte[]> before, int leftOut) {
     this.before = before;
-    this.now = before.orElse(ByteBuffer.allocate(0));
+    this.leftOut = leftOut;
+    this.now = before.orElse(new byte[0]);
   }
 
   @Override
@@ -43,12 +52,13 @@ final class RecordedStore implements MetadataStore {
 
   @Override
   public long byteLength() {
-    return now.capacity();
+    return now.length;
   }
 
   @Override
   public void read(long sector, ByteBuffer into) {
-    into.put(into.position(), now, Math.toIntExact(sector * SECTOR_BYTES), into.remaining());
+    int offset = Math.toIntExact(sector * SECTOR_BYTES);
+    into.put(into.position(), now, offset, into.remaining());
   }
 
   @Override
@@ -57,22 +67,25 @@ final class RecordedStore implements MetadataStore {
     copy.put(0, content, content.position(), content.remaining());
     Step step = new Step(Step.Kind.WRITE, Math.toIntExact(sector * SECTOR_BYTES), copy);
     steps.add(step);
-    now = longer(now, step.offset + copy.capacity());
-    now.put(step.offset, copy, 0, copy.capacity());
-  }
-
-  private static ByteBuffer longer(ByteBuffer file, int length) {
-    return ByteBuffer.wrap(Arrays.copyOf(file.array(), Math.max(file.capacity(), length)));
+    now = Arrays.copyOf(now, Math.max(now.length, step.offset + copy.capacity()));
+    copy.get(0, now, step.offset, copy.capacity());
   }
 
   @Override
   public void sync() {
-    steps.add(new Step(Step.Kind.SYNC, 0, now));
+    sync(Step.Kind.SYNC);
   }
 
   @Override
   public void syncDirectory() {
-    steps.add(new Step(Step.Kind.SYNC_DIRECTORY, 0, now));
+    sync(Step.Kind.SYNC_DIRECTORY);
+  }
+
+  private void sync(Step.Kind kind) {
+    if (syncs != leftOut) {
+      steps.add(new Step(kind, 0, NOTHING));
+    }
+    syncs++;
   }
 
   @Override
@@ -81,7 +94,7 @@ final class RecordedStore implements MetadataStore {
   }
 
   /** What is in it. */
-  ByteBuffer content() {
+  byte[] content() {
     return now;
   }
 
@@ -90,9 +103,9 @@ final class RecordedStore implements MetadataStore {
     return steps.size();
   }
 
-  /** How many syncs of the file had ended before a cut. */
-  int syncCount(int cut) {
-    return (int) steps.stream().limit(cut).filter(step -> step.kind == Step.Kind.SYNC).count();
+  /** Whether the last write, which is that of the header, has begun before a cut. */
+  boolean lastWriteHasBegun(int cut) {
+    return steps.stream().skip(cut).noneMatch(step -> step.kind == Step.Kind.WRITE);
   }
 
   /**
@@ -101,14 +114,14 @@ final class RecordedStore implements MetadataStore {
    * nothing was written {@code random} bytes, which is what a hole is once it is deciphered, or
    * zeros.
    */
-  Optional<ByteBuffer> crashed(int cut, Random random) {
+  Optional<byte[]> crashed(int cut, Random random) {
     boolean named =
         steps.stream().limit(cut).anyMatch(step -> step.kind == Step.Kind.SYNC_DIRECTORY);
     if (before.isEmpty() && !named && random.nextInt(4) == 0) {
       return Optional.empty();
     }
     int durable = durableCount(cut);
-    ByteBuffer file = ByteBuffer.wrap(before.map(ByteBuffer::array).orElse(new byte[0]).clone());
+    byte[] file = before.orElse(new byte[0]).clone();
     boolean garbage = random.nextBoolean();
     for (int i = 0; i < cut; i++) {
       if (steps.get(i).kind == Step.Kind.WRITE) {
@@ -127,23 +140,20 @@ final class RecordedStore implements MetadataStore {
     return durable;
   }
 
-  private static ByteBuffer apply(
-      Step write, ByteBuffer file, boolean durable, boolean garbage, Random random) {
+  private static byte[] apply(
+      Step write, byte[] before, boolean durable, boolean garbage, Random random) {
     int end = write.offset + write.content.capacity();
-    int length = file.capacity();
-    if (end > length) {
-      int grown = durable ? end : length + random.nextInt(end - length + 1);
-      byte[] bytes = Arrays.copyOf(file.array(), grown);
-      for (int i = length; garbage && i < grown; i++) {
-        bytes[i] = (byte) random.nextInt();
-      }
-      file = ByteBuffer.wrap(bytes);
+    int room = Math.max(0, end - before.length);
+    byte[] file =
+        Arrays.copyOf(before, before.length + (durable ? room : random.nextInt(room + 1)));
+    for (int i = before.length; garbage && i < file.length; i++) {
+      file[i] = (byte) random.nextInt();
     }
     int odds = random.nextInt(3); // none, half of them, all
     for (int at = 0; at < write.content.capacity(); at += SECTOR_BYTES) {
-      boolean fits = write.offset + at + SECTOR_BYTES <= file.capacity();
+      boolean fits = write.offset + at + SECTOR_BYTES <= file.length;
       if (fits && (durable || random.nextInt(2) < odds)) {
-        file.put(write.offset + at, write.content, at, SECTOR_BYTES);
+        write.content.get(at, file, write.offset + at, SECTOR_BYTES);
       }
     }
     return file;

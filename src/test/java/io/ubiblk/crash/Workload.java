@@ -77,10 +77,12 @@ final class Workload {
     byte[] base = Files.readAllBytes(files.base());
     byte[] metadata = Files.readAllBytes(files.metadata());
     GuestHistory history = new GuestHistory(before.visible(), firstStamp);
-    CrashRecorder.begin(files.base(), files.metadata());
+    CrashRecorder.begin(files.base(), files.metadata(), setup.seed());
     mutation.prepare();
     try {
       serve(history);
+    } catch (Violation e) {
+      throw new Violation(e.kind(), e.getMessage() + ", on " + setup, e);
     } finally {
       CrashRecorder.end();
     }
@@ -145,9 +147,8 @@ final class Workload {
 
   private void fail(FaultPlan plan, FaultySource source) {
     source.fail(plan.source());
-    CrashRecorder.fail(
-        CrashRecorder.BASE, plan.baseWrites(), plan.baseSyncs(), setup.seed() * 2 + 1);
-    CrashRecorder.fail(CrashRecorder.METADATA, plan.metadataWrites(), plan.metadataSyncs(), 0);
+    CrashRecorder.fail(CrashRecorder.BASE, plan.baseWrites(), plan.baseSyncs());
+    CrashRecorder.fail(CrashRecorder.METADATA, plan.metadataWrites(), plan.metadataSyncs());
   }
 
   private static StripeBuffer allocate(String what, int bytes) {

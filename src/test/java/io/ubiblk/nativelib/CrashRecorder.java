@@ -22,16 +22,16 @@ public final class CrashRecorder {
 
   private CrashRecorder() {}
 
-  /** Begins a record of these two files, which exist. */
-  public static void begin(Path base, Path metadata) {
-    begin(text(base), text(metadata));
+  /** Begins a record of these two files, which exist. Failures are drawn from {@code seed}. */
+  public static void begin(Path base, Path metadata, long seed) {
+    begin(text(base), text(metadata), seed);
   }
 
   /** Ends the record. */
   public static native void end();
 
   /** How many of a thousand writes and syncs of the file fail from here on. */
-  public static native void fail(int file, int writesPerMille, int syncsPerMille, long seedOrZero);
+  public static native void fail(int file, int writesPerMille, int syncsPerMille);
 
   /** Syncs that are made to fail seem to succeed, until the end of this record. */
   public static native void hideFailures();
@@ -60,7 +60,7 @@ public final class CrashRecorder {
     return Arrays.copyOf(bytes, bytes.length + 1);
   }
 
-  private static native void begin(byte[] base, byte[] metadata);
+  private static native void begin(byte[] base, byte[] metadata, long seed);
 
   private static native ByteBuffer eventBytes();
 
