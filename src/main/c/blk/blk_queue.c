@@ -233,8 +233,10 @@ static void request_go(struct blk_queue *queue, struct blk_request *request)
         request_done(queue, request);
         return;
     }
+    /* Acquire: the image is dropped once every stripe was published as fetched. */
     request->read_through =
-        queue->image_used && request->op == QUEUE_OP_READ && !stripe_map_open(device->lazy->map);
+        queue->image_used && request->op == QUEUE_OP_READ &&
+        !atomic_load_explicit(&device->lazy->image_dropping, memory_order_acquire);
     queue->read_through += request->read_through;
     blk_transfer_begin(&queue->transfer, request);
     if (!queue->waiting.first && blk_transfer_issue(&queue->transfer, request)) {

@@ -19,6 +19,9 @@
 
 enum { PIECES_MIN = 64 };
 
+/* So much of a read is looked at to find where it lies, each time. */
+enum { EXTENT_BYTES_MAX = 64 << 20 };
+
 struct blk_piece {
     struct io_op op; /* first, so that an op leads back to its piece */
     struct blk_request *request;
@@ -281,6 +284,7 @@ static struct extent next_extent(const struct blk_transfer *transfer,
         return image_extent(lazy, position, min_u64(byte_len, unit - into_unit));
     uint32_t stripe = stripe_map_stripe_of(lazy->map, position >> SECTOR_SHIFT);
     bool on_base = stripe_on_base(stripe_map_flags(lazy->map, stripe));
+    byte_len = min_u64(byte_len, EXTENT_BYTES_MAX);
     byte_len = uniform_bytes(lazy->map, position, byte_len, on_base);
     return on_base ? (struct extent){EXTENT_BASE, byte_len}
                    : image_extent(lazy, position, byte_len);

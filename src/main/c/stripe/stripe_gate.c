@@ -20,6 +20,7 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
+#include "base/minmax.h"
 
 struct stripe_line {
     uint32_t stripe;
@@ -31,6 +32,9 @@ struct stripe_line {
 
 /* Knuth's multiplicative hashing: the high bits of the product. */
 enum { HASH_BITS = 32 };
+
+/* The most that fetch_concurrency allows. */
+enum { ASK_AHEAD = 256 };
 #define HASH_FACTOR UINT32_C(2654435769)
 
 static void list_append(struct stripe_waiter_list *list, struct stripe_waiter *waiter)
@@ -214,10 +218,14 @@ static uint32_t closed_from(const struct stripe_map *map, const struct stripe_wa
     return stripe;
 }
 
-/* Asks for its stripes as far as there is room to be told of them. */
+/*
+ * Asks for its stripes, as far as there is room to be told of them, and no further ahead of where
+ * it stands than is fetched at once: what one request makes the control plane remember is bounded,
+ * however long it is.
+ */
 static void ask_ahead(struct stripe_gate *gate, struct stripe_waiter *waiter)
 {
-    uint32_t end = end_stripe(gate->map, waiter);
+    uint32_t end = min_u32(end_stripe(gate->map, waiter), waiter->line->stripe + ASK_AHEAD);
     while (waiter->unasked < end && stripe_map_ask(gate->map, waiter->unasked, kind_of(waiter))) {
         waiter->unasked++;
     }

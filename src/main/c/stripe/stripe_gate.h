@@ -3,10 +3,11 @@
  * Lets the requests of one queue pass, or holds them until their stripes are there.
  *
  * A held request stands in the line of one stripe, the first of its stripes that it cannot touch
- * yet; the control plane is told of all of them at once. It never holds up a request for another
- * stripe. When its stripe is published it is looked at again: it goes, or it stands in the line of
- * the next. Of the requests in one line, those that may go are let go in the order in which they
- * came. (One that enters after the publishing and before the look goes before them.)
+ * yet; the control plane is told of all of them at once, up to 256 ahead. It never holds up a
+ * request for another stripe. When its stripe is published it is looked at again: it goes, or it
+ * stands in the line of the next. Of the requests in one line, those that may go are let go in the
+ * order in which they came. (One that enters after the publishing and before the look goes before
+ * them.)
  *
  * Nothing is allocated after create. Queue thread only.
  */

@@ -379,6 +379,31 @@ static void the_image_is_let_go_when_no_read_needs_it(void **state)
     assert_source(f, f->guest, 0, 512);
 }
 
+/* With track_written the map stays closed, and a queue that reads all the time has always some in
+ * flight. */
+static void the_image_is_let_go_under_reads_that_never_end(void **state)
+{
+    struct fixture *f = *state;
+    open_queue(f, (struct lazy_device_params){.read_through = true, .track_written = true});
+    fake_engine_hold(f->fake, true);
+    struct blk_request *request = start(f, 0, QUEUE_OP_READ, 0, f->guest, 512);
+    assert_null(run(f));
+    for (uint32_t stripe = 0; stripe < STRIPES; stripe++) {
+        lazy_device_fetch(f->lazy, stripe);
+        stripe_map_publish(f->lazy->map, stripe, STRIPE_FETCHED, STRIPE_READABLE);
+    }
+    blk_lazy_drop_image(f->lazy->lazy);
+    start(f, 1, QUEUE_OP_READ, 0, f->guest + 4096, 512);
+    assert_int_equal(0, blk_queue_submit(f->queue, STARTED_NS + 1));
+    fake_engine_complete(f->fake, 0, 0);
+    assert_ptr_equal(request, run(f)); /* the other one is with the disk still */
+    assert_null(run(f));
+    assert_int_equal(1 << FILE_IMAGE, f->fake->dropped_files);
+    fake_engine_hold(f->fake, false);
+    assert_non_null(run(f));
+    assert_source(f, f->guest + 4096, 0, 512);
+}
+
 /* --- all of it at random -------------------------------------------------------------------------
  */
 
@@ -514,6 +539,7 @@ int main(void)
         TEST(beyond_the_end_of_the_image_are_zeros),
         TEST(an_image_that_became_shorter_is_an_error_and_no_zeros),
         TEST(the_image_is_let_go_when_no_read_needs_it),
+        TEST(the_image_is_let_go_under_reads_that_never_end),
         TEST(random_reads_return_the_source_on_a_plain_disk),
         TEST(random_reads_return_the_source_on_an_encrypted_disk),
         TEST(random_reads_return_the_source_on_an_aligned_disk),

@@ -477,6 +477,31 @@ static void without_a_timeout_nothing_expires(void **state)
     }
 }
 
+/* However long a request is, the control plane is told of no more than it can work on. */
+static void asks_for_a_long_request_bit_by_bit(void **state)
+{
+    enum { LONG = 900, AHEAD = 256 };
+    struct miss misses[LONG];
+    (void)state;
+    open_map(&(struct test_stripes_params){.stripe_count = LONG, .flags = LACKS});
+    open_gate(UINT64_MAX);
+    assert_false(enter_across(0, 0, LONG - 1, false, 0));
+    uint32_t told = (uint32_t)stripe_map_await_misses(map, misses, LONG);
+    assert_int_equal(AHEAD, told);
+    for (uint32_t stripe = 0; stripe < LONG; stripe++) {
+        assert_null(stripe_gate_next(gate));
+        if (told < LONG && stripe + AHEAD > told)
+            told += (uint32_t)stripe_map_await_misses(map, misses, LONG);
+        assert_true(told <= stripe + AHEAD);
+        publish(stripe, STRIPE_READABLE);
+        stripe_gate_look(gate, 0);
+    }
+    assert_int_equal(LONG, told);
+    assert_ptr_equal(&waiters[0], stripe_gate_next(gate));
+    stripe_gate_destroy(gate);
+    stripe_map_destroy(map);
+}
+
 static void expires_all_at_once(void **state)
 {
     (void)state;
@@ -599,6 +624,7 @@ int main(void)
         TEST(what_may_go_does_not_expire),
         TEST(an_expired_request_leaves_its_stripe_to_be_fetched),
         TEST(without_a_timeout_nothing_expires),
+        cmocka_unit_test(asks_for_a_long_request_bit_by_bit),
         TEST(expires_all_at_once),
         TEST(withdraws_from_any_place_of_a_line),
         TEST(is_not_woken_when_it_holds_nothing),

@@ -37,7 +37,17 @@ public final class Main implements Runnable {
 
   /** Runs the program that was named and ends the process with its exit code. */
   public static void main(String[] arguments) {
+    Thread.setDefaultUncaughtExceptionHandler(Main::threadDied);
     System.exit(run(new BuiltPrograms(), arguments));
+  }
+
+  /**
+   * Ends the process at once. A thread that is gone leaves guests waiting for ever; a process that
+   * is gone loses nothing that was completed, and is started again.
+   */
+  private static void threadDied(Thread thread, Throwable cause) {
+    LoggerFactory.getLogger("ubiblk").error("thread {} died", thread.getName(), cause);
+    Runtime.getRuntime().halt(ExitCode.INTERNAL);
   }
 
   /** Runs a command line and gives the exit code. */

@@ -16,6 +16,12 @@ public enum MetadataFormat {
   /** Every sector ends with a CRC-32 of the bytes before it; the count of stripes is stored. */
   V2_0(2, "2.0", MetadataFormat.SECTOR_BYTES - Integer.BYTES);
 
+  /**
+   * The most stripes of a disk: what is remembered of them while they are fetched fits into the
+   * heap that the launcher gives (a few bits each, several times over).
+   */
+  public static final int STRIPES_MAX = 1 << 24;
+
   /** The unit of the file, and of what a crash leaves whole. */
   public static final int SECTOR_BYTES = 512;
 

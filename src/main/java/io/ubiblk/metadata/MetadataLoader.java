@@ -75,10 +75,10 @@ final class MetadataLoader {
       throw refused(
           "is for %d stripes of 2^%d sectors, but the disk has %d"
               .formatted(header.stripeCount(), header.shift(), ofDisk));
-    } else if (ofDisk > Integer.MAX_VALUE) {
+    } else if (ofDisk > MetadataFormat.STRIPES_MAX) {
       throw refused(
           "has stripes of 2^%d sectors, of which the disk has %d, at most %d"
-              .formatted(header.shift(), ofDisk, Integer.MAX_VALUE));
+              .formatted(header.shift(), ofDisk, MetadataFormat.STRIPES_MAX));
     }
     return (int) ofDisk;
   }

@@ -31,10 +31,10 @@ public record MetadataParameters(
    */
   int stripeCount() throws IOException {
     long count = stripesOf(diskSectors, shift);
-    if (count > Integer.MAX_VALUE) {
+    if (count > MetadataFormat.STRIPES_MAX) {
       throw new IOException(
           "a disk of %d sectors has %d stripes of 2^%d sectors, at most %d: use longer stripes"
-              .formatted(diskSectors, count, shift, Integer.MAX_VALUE));
+              .formatted(diskSectors, count, shift, MetadataFormat.STRIPES_MAX));
     }
     return (int) count;
   }

@@ -81,7 +81,8 @@ final class FetchWorkers {
     if (idleCount > 0) {
       changed.signal();
     } else if (workers.size() < countMax
-        && (jobs.ready(nowNs) || (workers.isEmpty() && jobs.dueNs(nowNs) != Ticker.NEVER))) {
+        && (jobs.ready(nowNs) || jobs.dueNs(nowNs) != Ticker.NEVER)) {
+      // All are busy, perhaps for long: for a job whose time is known, too, somebody has to stay.
       add();
     }
   }
@@ -126,8 +127,16 @@ final class FetchWorkers {
     int own = number;
     Thread worker = new Thread(() -> work(own), "fetch-" + number);
     worker.setDaemon(true);
-    worker.start();
-    workers.put(number, worker);
+    try {
+      worker.start();
+      workers.put(number, worker);
+    } catch (OutOfMemoryError e) {
+      // No more threads for this process. With one there is progress; without, none ever.
+      if (workers.isEmpty()) {
+        throw e;
+      }
+      LOG.warn("no thread for one more fetch at once than {}: {}", workers.size(), e.getMessage());
+    }
   }
 
   private void work(int number) {

@@ -102,9 +102,14 @@ public final class LazyDisk implements AutoCloseable {
             surroundings,
             whenComplete);
     LazyDisk lazy = new LazyDisk(settings, misses, fetcher, committer, times, sectors);
-    lazy.committing.start();
-    lazy.listening.start();
-    fetcher.start(settings.autofetch());
+    try {
+      lazy.committing.start();
+      lazy.listening.start();
+      fetcher.start(settings.autofetch());
+    } catch (RuntimeException | OutOfMemoryError e) {
+      lazy.close(); // a thread that did start waits for misses, which would keep the disk open
+      throw e;
+    }
     return lazy;
   }
 

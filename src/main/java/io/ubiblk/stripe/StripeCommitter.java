@@ -187,10 +187,10 @@ final class StripeCommitter {
   private boolean pause(long untilNs) throws InterruptedException {
     lock.lockInterruptibly();
     try {
-      impatient = false;
       while (!closing && !impatient && ticker.nowNs() < untilNs) {
         ticker.await(lock, changed, untilNs);
       }
+      impatient = false;
       return !closing;
     } finally {
       lock.unlock();

@@ -191,7 +191,7 @@ class MetadataCreatorTest {
             () -> MetadataCreator.create(path.toString(), endless, 0, false, Optional.empty(), log))
         .hasMessage(
             "a disk of 137438953472 sectors has 2147483648 stripes of 2^6 sectors, at most"
-                + " 2147483647: use longer stripes");
+                + " 16777216: use longer stripes");
     assertThat(path).doesNotExist();
   }
 

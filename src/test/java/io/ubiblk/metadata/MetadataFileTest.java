@@ -181,7 +181,7 @@ class MetadataFileTest {
     assertRefused(
         small,
         1L << 31,
-        "has stripes of 2^0 sectors, of which the disk has 2147483648, at most 2147483647");
+        "has stripes of 2^0 sectors, of which the disk has 2147483648, at most 16777216");
   }
 
   @Test

@@ -141,4 +141,21 @@ class FetchWorkersTest extends LazyDiskHarness {
     lazy.ticker.advanceMs(29_000);
     lazy.passTimeUntil("fetched", () -> lazy.disk.flags(3) == FETCHED);
   }
+
+  @Test
+  void a_stripe_that_failed_is_tried_again_while_another_read_hangs() throws IOException {
+    begin(lazy, settings(false, false, 2));
+    lazy.faults.failAlways("read 3");
+    lazy.read(3);
+    lazy.untilFailed(1);
+    // The first worker is the only one that is left, and is kept busy.
+    lazy.passTimeUntil("long pauses", () -> lazy.faults.events("read").size() >= 9);
+    lazy.faults.hold("read 4");
+    lazy.read(4);
+    lazy.untilHeld("read 4");
+    lazy.faults.heal("read 3");
+    lazy.passTimeUntil("fetched", () -> lazy.disk.flags(3) == FETCHED);
+    lazy.faults.release("read 4");
+    lazy.untilFlags(4, FETCHED);
+  }
 }
