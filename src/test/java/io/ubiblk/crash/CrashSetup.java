@@ -15,6 +15,7 @@ import java.util.Random;
  * What one workload runs on.
  *
  * @param seed of everything that is random in it
+ * @param firstStripe the guest touches only stripes from here on, and only they have a source
  * @param stripeCount stripes of the disk
  * @param diskSectors sectors of the disk; its last stripe is a partial one
  * @param imageBytes bytes of the raw image, a multiple of nothing
@@ -32,6 +33,7 @@ import java.util.Random;
  */
 record CrashSetup(
     long seed,
+    int firstStripe,
     int stripeCount,
     int diskSectors,
     int imageBytes,
@@ -52,18 +54,27 @@ record CrashSetup(
   static final int STRIPE_BYTES = STRIPE_SECTORS * SECTOR_BYTES;
   static final int QUEUE_SIZE = 16;
 
-  /** Any workload. */
+  /** Any workload, on a small disk. */
   static CrashSetup random(long seed) {
     Random random = new Random(seed);
-    int stripeCount = 12 + random.nextInt(13);
+    return random(seed, 0, 12 + random.nextInt(13), random);
+  }
+
+  /** Any workload where one sector of flags ends and the next begins, in both formats. */
+  static CrashSetup betweenSectors(long seed) {
+    Random random = new Random(seed);
+    return random(seed, 500, 514 + random.nextInt(8), random);
+  }
+
+  private static CrashSetup random(long seed, int first, int stripeCount, Random random) {
     int diskSectors = stripeCount * STRIPE_SECTORS - 1 - random.nextInt(STRIPE_SECTORS - 1);
-    int imageBytes =
-        diskSectors * SECTOR_BYTES / 2 + random.nextInt(diskSectors * SECTOR_BYTES / 2);
+    int half = (diskSectors - first * STRIPE_SECTORS) * SECTOR_BYTES / 2;
     return new CrashSetup(
         seed,
+        first,
         stripeCount,
         diskSectors,
-        imageBytes | 1,
+        first * STRIPE_BYTES + half + random.nextInt(half) | 1,
         random.nextBoolean() ? MetadataFormat.V1_0 : MetadataFormat.V2_0,
         random.nextBoolean(),
         random.nextBoolean() ? IoEngine.IO_URING : IoEngine.SYNC,
@@ -99,6 +110,7 @@ record CrashSetup(
       int image, boolean fetchAll, boolean durable, int writes, FaultPlan plan) {
     return new CrashSetup(
         seed,
+        firstStripe,
         stripeCount,
         diskSectors,
         image,

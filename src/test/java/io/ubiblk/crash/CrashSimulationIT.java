@@ -4,41 +4,61 @@ package io.ubiblk.crash;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.Random;
+import java.util.function.LongFunction;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /** No crash loses or leaks anything, whatever the guest does and whatever fails meanwhile. */
 class CrashSimulationIT {
-  private static final int DISKS = CrashScale.count(6, 65);
-  private static final int STATES_OF_EACH = CrashScale.count(60, 120);
+  private final Random random = new Random(CrashScale.seed());
+  private Laboratory laboratory;
+  private CrashSimulation simulation;
+
+  @BeforeEach
+  void open() throws Exception {
+    laboratory = Laboratory.open();
+    simulation = new CrashSimulation(laboratory);
+  }
+
+  @AfterEach
+  void close() throws Exception {
+    simulation.close();
+    laboratory.close();
+  }
 
   @Test
   void recoversFromEveryCrash() throws Exception {
-    Random random = new Random(CrashScale.seed());
-    int workloads = 0;
-    try (Laboratory laboratory = Laboratory.open();
-        CrashSimulation simulation = new CrashSimulation(laboratory)) {
-      for (int disk = 0; disk < DISKS; disk++) {
-        CrashSetup setup = CrashSetup.random(random.nextLong());
-        Workload workload = new Workload(laboratory, setup, Mutation.NONE);
-        Recording first = workload.onNewDisk();
-        check(simulation, first, random);
-        // Another crash on a disk that has recovered from one.
-        Recording second = workload.after(first, first.anyState(random));
-        check(simulation, second, random);
-        workloads += 2;
-      }
-      CrashScale.report(
-          "%d crash states of %d workloads, %d of them inside a commit"
-              .formatted(simulation.stateCount(), workloads, simulation.stateInCommitCount()));
-      assertThat(workloads).isGreaterThanOrEqualTo(CrashScale.count(12, 100));
-      assertThat(simulation.stateCount()).isGreaterThanOrEqualTo(CrashScale.count(500, 10_000));
-      assertThat(simulation.stateInCommitCount()).isGreaterThanOrEqualTo(CrashScale.count(50, 500));
-    }
+    int disks = CrashScale.count(6, 65);
+    simulate(disks, CrashScale.count(60, 120), CrashSetup::random);
+    assertThat(2 * disks).isGreaterThanOrEqualTo(CrashScale.count(12, 100));
+    assertThat(simulation.stateCount()).isGreaterThanOrEqualTo(CrashScale.count(500, 10_000));
+    assertThat(simulation.stateInCommitCount()).isGreaterThanOrEqualTo(CrashScale.count(50, 500));
   }
 
-  private static void check(CrashSimulation simulation, Recording recording, Random random)
-      throws Exception {
-    Findings findings = simulation.check(recording, STATES_OF_EACH, random);
+  /** Where a commit writes two sectors, of which a crash may leave either. */
+  @Test
+  void recoversWhereFlagsLieInTwoSectors() throws Exception {
+    simulate(CrashScale.count(2, 10), CrashScale.count(20, 60), CrashSetup::betweenSectors);
+    assertThat(simulation.stateCount()).isGreaterThanOrEqualTo(CrashScale.count(40, 800));
+  }
+
+  /** Two workloads on each disk: the second begins with what a crash has left of the first. */
+  private void simulate(int disks, int states, LongFunction<CrashSetup> setups) throws Exception {
+    for (int disk = 0; disk < disks; disk++) {
+      CrashSetup setup = setups.apply(random.nextLong());
+      Workload workload = new Workload(laboratory, setup, Mutation.NONE);
+      Recording first = workload.onNewDisk();
+      check(first, states);
+      check(workload.after(first, first.anyState(random)), states);
+    }
+    CrashScale.report(
+        "%d crash states of %d workloads, %d of them inside a commit"
+            .formatted(simulation.stateCount(), 2 * disks, simulation.stateInCommitCount()));
+  }
+
+  private void check(Recording recording, int states) throws Exception {
+    Findings findings = simulation.check(recording, states, random);
     assertThat(findings.isEmpty()).as("%s of %s", findings, recording.setup()).isTrue();
   }
 }

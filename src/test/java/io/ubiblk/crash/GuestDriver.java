@@ -85,10 +85,15 @@ final class GuestDriver implements AutoCloseable {
             ? GuestQueue.WRITE
             : share < 90 ? GuestQueue.READ : GuestQueue.FLUSH;
     int count = kind == GuestQueue.FLUSH ? 0 : sectorCount();
-    int sector = kind == GuestQueue.FLUSH ? 0 : random.nextInt(setup.diskSectors() - count + 1);
+    int sector = kind == GuestQueue.FLUSH ? 0 : sector(count);
     if (!collides(kind, sector, count)) {
       start(queue, freeSlot(queue), kind, sector, count);
     }
+  }
+
+  private int sector(int count) {
+    int first = setup.firstStripe() * CrashSetup.STRIPE_SECTORS;
+    return first + random.nextInt(setup.diskSectors() - first - count + 1);
   }
 
   private int sectorCount() {

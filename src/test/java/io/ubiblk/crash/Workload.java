@@ -55,13 +55,14 @@ final class Workload {
     Stamps.fill(content, 0, 0, setup.diskSectors(), Stamps.INITIAL);
     laboratory.write(files.base(), setup, content);
     int stripesOfImage = (setup.imageBytes() - 1) / CrashSetup.STRIPE_BYTES + 1;
-    int without = random.nextInt(stripesOfImage);
+    int first = setup.firstStripe();
+    int without = first + random.nextInt(stripesOfImage - first);
     var parameters =
         new MetadataParameters(
             setup.format(),
             CrashSetup.SHIFT,
             setup.diskSectors(),
-            stripe -> stripe < stripesOfImage && stripe != without);
+            stripe -> stripe >= first && stripe < stripesOfImage && stripe != without);
     MetadataCreator.create(files.metadata().toString(), parameters, 0, false, xts, log);
     return run(1);
   }
