@@ -128,7 +128,7 @@ record CrashSetup(
   }
 
   /** The disk as the product's configuration. */
-  DeviceConfig config(Path base, Path metadata, Path image) {
+  DeviceConfig config(IoEngine engine, Path base, Path metadata, Path image) {
     return new DeviceConfig(
         base.toString(),
         Optional.empty(),
@@ -148,7 +148,7 @@ record CrashSetup(
         autofetch,
         Optional.empty(),
         "crash",
-        ioEngine,
+        engine,
         DirectIo.AUTO,
         SECTOR_BYTES,
         XtsEngine.AUTO,

@@ -3,6 +3,7 @@ package io.ubiblk.crash;
 
 import io.ubiblk.backend.FilledDisk;
 import io.ubiblk.config.DeviceConfig;
+import io.ubiblk.config.IoEngine;
 import io.ubiblk.metadata.MetadataException;
 import io.ubiblk.metadata.StripeFlags;
 import io.ubiblk.nativelib.GuestQueue;
@@ -112,7 +113,10 @@ final class Recovery {
 
   private void checkGuest(Map<Violation.Kind, Violation> found, int at)
       throws IOException, Violation {
-    DeviceConfig config = setup.config(files.base(), files.metadata(), files.image());
+    // Of some thousand rings that one thread makes and ends on a tmpfs, the kernel (6.18) lets one
+    // wait for ever for a worker of its own. A queue of the product makes one.
+    DeviceConfig config =
+        setup.config(IoEngine.SYNC, files.base(), files.metadata(), files.image());
     try (NativeDevice device =
             NativeDevice.open(config, laboratory.cipher(setup), laboratory.log());
         FilledDisk filled =

@@ -91,7 +91,8 @@ final class Workload {
   }
 
   private void serve(GuestHistory history) throws IOException, Violation {
-    DeviceConfig config = setup.config(files.base(), files.metadata(), files.image());
+    DeviceConfig config =
+        setup.config(setup.ioEngine(), files.base(), files.metadata(), files.image());
     String path = files.metadata().toString();
     try (NativeDevice device = NativeDevice.open(config, xts, log);
         MetadataFile file = MetadataFile.openForUpdate(path, setup.diskSectors(), xts, log);
