@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "jni/jni_env.h"
+#include "jni/jni_signals.h"
 
 static const int STOP_SIGNALS[] = {SIGHUP, SIGINT, SIGTERM};
 
@@ -68,6 +69,11 @@ static int catch_all(void)
         }
     }
     return 0;
+}
+
+int jni_stop_signal_fd(void)
+{
+    return atomic_load(&event_fd);
 }
 
 JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_StopSignals_catchSignals(JNIEnv *env, jclass class)

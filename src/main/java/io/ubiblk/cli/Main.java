@@ -3,10 +3,12 @@ package io.ubiblk.cli;
 
 import io.ubiblk.backend.MetadataDump;
 import io.ubiblk.backend.MetadataInit;
+import io.ubiblk.backend.UblkBackend;
 import io.ubiblk.backend.VhostBackend;
 import io.ubiblk.config.ConfigException;
 import io.ubiblk.config.DeviceConfig;
 import java.io.IOException;
+import java.io.PrintWriter;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Consumer;
@@ -29,7 +31,11 @@ import picocli.CommandLine.Spec;
 public final class Main implements Runnable {
   /** Every program, by the name of its launcher. */
   private static final List<String> NAMES =
-      List.of(VhostBackendCommand.NAME, InitMetadataCommand.NAME, DumpMetadataCommand.NAME);
+      List.of(
+          VhostBackendCommand.NAME,
+          UblkBackendCommand.NAME,
+          InitMetadataCommand.NAME,
+          DumpMetadataCommand.NAME);
 
   @Spec private CommandSpec spec;
 
@@ -79,6 +85,7 @@ public final class Main implements Runnable {
   private static DeviceCommand program(String name, Programs programs) {
     return switch (name) {
       case VhostBackendCommand.NAME -> new VhostBackendCommand(programs);
+      case UblkBackendCommand.NAME -> new UblkBackendCommand(programs);
       case InitMetadataCommand.NAME -> new InitMetadataCommand(programs);
       case DumpMetadataCommand.NAME -> new DumpMetadataCommand(programs);
       default -> throw new IllegalArgumentException("there is no program " + name);
@@ -120,6 +127,26 @@ public final class Main implements Runnable {
     @Override
     public void serveVhost(DeviceConfig config) throws IOException {
       VhostBackend.run(config);
+    }
+
+    @Override
+    public void serveUblk(DeviceConfig config, UblkBackend.Options options) throws IOException {
+      UblkBackend.run(config, options);
+    }
+
+    @Override
+    public void listUblk(PrintWriter out) throws IOException {
+      UblkBackend.list(out);
+    }
+
+    @Override
+    public void stopUblk(int id) throws IOException {
+      UblkBackend.stop(id);
+    }
+
+    @Override
+    public void deleteUblk(int id) throws IOException {
+      UblkBackend.delete(id);
     }
 
     @Override

@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: AGPL-3.0-only
+#
+# Boots Debian's generic kernel, which has ublk, under QEMU's software emulation, with the host's
+# file system as its own, and lets the real bin/ublk-backend serve disks in it. The raw files are
+# then looked at here.
+#
+#   src/test/guest/ublk/run.sh [--keep] [SCENARIO...]
+#
+# Needs no KVM and no ublk on the host. The kernel is kept where src/test/guest/run.sh keeps its own.
+set -euo pipefail
+
+ublk_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+guest_dir=$(dirname "$ublk_dir")
+repository=$(cd "$guest_dir/../../.." && pwd)
+qemu_pid=
+
+say()
+{
+    printf 'ublk test: %s\n' "$*"
+}
+
+die()
+{
+    printf 'ublk test: %s\n' "$*" >&2
+    exit 1
+}
+
+# shellcheck source=src/test/guest/kernel.sh
+. "$guest_dir/kernel.sh"
+# shellcheck source=src/test/guest/initramfs.sh
+. "$guest_dir/initramfs.sh"
+# shellcheck source=src/test/guest/payload.sh
+. "$guest_dir/payload.sh"
+
+# Only the generic kernel has ublk and 9p.
+kernel_metapackages=(linux-image-6.12-amd64)
+kernel_cached='linux-image-*deb12-amd64'
+
+scenarios=(life)
+disk_bytes=$((96 * 1024 * 1024))
+boot_silence_s=90
+boot_limit_s=1500
+
+# The initramfs has nothing but what finds the host's file system.
+make_initramfs()
+{
+    local tree=$work/initramfs
+    mkdir -p "$tree"/{bin,modules}
+    cp "$(command -v busybox)" "$tree/bin/busybox"
+    initramfs_add_modules "$tree" virtio_pci virtio_blk 9pnet_virtio 9p ext4 ublk_drv
+    install -m 755 "$ublk_dir/init" "$tree/init"
+    (cd "$tree" && find . | busybox cpio -o -H newc 2>/dev/null) >"$work/initramfs.cpio"
+    rm -rf "$tree"
+}
+
+# configure NAME LINE...: the configuration of a disk.
+configure()
+{
+    local name=$1
+    shift
+    printf '%s\n' "path: $work/$name.raw" "$@" >"$work/$name.yaml"
+    truncate -s "$disk_bytes" "$work/$name.raw"
+}
+
+boot_start()
+{
+    local scenario=$1 serial=$2
+    qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 1536M \
+        -nodefaults -display none -no-reboot -serial "file:$serial" \
+        -kernel "$kernel_root/kernel" -initrd "$work/initramfs.cpio" \
+        -append "console=ttyS0 panic=-1 quiet mitigations=off ubiblk.repository=$repository \
+ubiblk.work=$work ubiblk.scenario=$scenario ubiblk.check=${UBIBLK_CHECK:-reduced}" \
+        -virtfs local,path=/,mount_tag=hostroot,security_model=none,readonly=on,multidevs=remap \
+        -virtfs "local,path=$work,mount_tag=work,security_model=none,multidevs=remap" \
+        >"$serial.qemu" 2>&1 </dev/null &
+    qemu_pid=$!
+}
+
+boot_kill()
+{
+    [ -n "$qemu_pid" ] || return 0
+    kill -KILL "$qemu_pid" 2>/dev/null || true
+    wait "$qemu_pid" 2>/dev/null || true
+    qemu_pid=
+}
+
+# Succeeds when the guest ran to its end, whatever it found.
+boot_guest()
+{
+    local scenario=$1 serial=$2 begin=$SECONDS
+    boot_start "$scenario" "$serial"
+    while kill -0 "$qemu_pid" 2>/dev/null; do
+        if [ $((SECONDS - begin)) -ge "$boot_limit_s" ] ||
+            { [ ! -s "$serial" ] && [ $((SECONDS - begin)) -ge "$boot_silence_s" ]; }; then
+            break
+        fi
+        sleep 0.2
+    done
+    boot_kill
+    grep -q '^guest: [0-9]* passed' "$serial"
+}
+
+run_scenario()
+{
+    local scenario=$1 begin=$SECONDS serial=$work/$1.serial counts
+    boot_guest "$scenario" "$serial" || boot_guest "$scenario" "$serial" || {
+        failed=$((failed + 1))
+        say "$scenario: the guest did not come to its end"
+        tail -n 30 "$serial"
+        return
+    }
+    counts=$(tr -d '\r' <"$serial" | sed -n 's/^guest: \([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p')
+    passed=$((passed + ${counts% *}))
+    failed=$((failed + ${counts#* }))
+    tr -d '\r' <"$serial" | grep -A10 '^FAIL' || true
+    tr -d '\r' <"$serial" | grep '^figure' || true
+    say "$scenario: ${counts% *} passed, ${counts#* } failed ($((SECONDS - begin)) s)"
+}
+
+clean_up()
+{
+    boot_kill
+    if [ "$keep" = yes ]; then
+        say "files are in $work"
+    else
+        rm -rf "$work"
+    fi
+}
+
+main()
+{
+    local scenario
+    keep=no
+    [ "${1:-}" != --keep ] || { keep=yes && shift; }
+    [ $# = 0 ] || scenarios=("$@")
+    [ -r "$repository/target/ubiblk/ubiblk.jar" ] || die "build first: mvn -DskipTests package"
+    guest_cache=${UBIBLK_GUEST_CACHE:-${XDG_CACHE_HOME:-${HOME:-$repository/target}/.cache}/ubiblk-guest}
+    mkdir -p "$guest_cache"
+    work=$(mktemp -d "$repository/target/ublk.XXXXXX")
+    trap clean_up EXIT
+    trap 'exit 130' INT TERM
+    payload_seed=${UBIBLK_SEED:-42}
+    passed=0
+    failed=0
+    kernel_provide
+    say "kernel $kernel_version, seed $payload_seed"
+    payload_make "$work/payload"
+    make_initramfs
+    configure plain "num_queues: 1"
+    for scenario in "${scenarios[@]}"; do
+        run_scenario "$scenario"
+    done
+    say "${#scenarios[@]} scenarios: $passed passed, $failed failed"
+    [ "$failed" = 0 ] || keep=yes
+    [ "$failed" = 0 ]
+}
+
+main "$@"
