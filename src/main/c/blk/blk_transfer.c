@@ -19,7 +19,7 @@
 #include "blk/blk_lazy.h"
 #include "crypt/xts.h"
 
-enum { PIECES_MIN = 64, PIECES_MAX = 4096 };
+enum { PIECES_MIN = 64 };
 
 /* So much of a read is looked at to find where it lies, each time. */
 enum { EXTENT_BYTES_MAX = 64 << 20 };
@@ -37,7 +37,8 @@ struct blk_piece {
 
 uint32_t blk_transfer_depth(const struct blk_device *device)
 {
-    return min_u32(device->queue_size < PIECES_MIN ? PIECES_MIN : device->queue_size, PIECES_MAX);
+    return min_u32(device->queue_size < PIECES_MIN ? PIECES_MIN : device->queue_size,
+                   BLK_PIECES_MAX);
 }
 
 /* Whether some request may have to go through a bounce buffer. In private memory a piece begins at

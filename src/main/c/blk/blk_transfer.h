@@ -28,6 +28,9 @@
 /* The engine's files. */
 enum { FILE_DISK, FILE_SYNC, FILE_IMAGE, FILE_COMMAND, FILE_COUNT };
 
+/* The most pieces of a queue; as many commands fit into its engine besides. */
+enum { BLK_PIECES_MAX = IO_DEPTH_MAX / 2 };
+
 struct blk_piece;
 
 /* Part of a queue. */

@@ -7,10 +7,11 @@
 
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LC_ALL=C.UTF-8
 program=$repository/bin/ublk-backend
-state=/tmp/state
+tools=$repository/target/native/tools
 mount_point=/tmp/mnt
-server=
-mkdir -p $state $mount_point
+links=/run/ubiblk
+declare -A servers=()
+mkdir -p $mount_point $links
 
 # shellcheck source=src/test/guest/initramfs/report.sh
 . "$repository/src/test/guest/initramfs/report.sh"
@@ -30,73 +31,106 @@ wait_until()
 
 # --- the program -----------------------------------------------------------------------------------
 
-# start NAME ARGUMENT...: serves $work/NAME.yaml until it says what the disk is, or ends.
-start()
+# launch NAME ARGUMENT...: starts the server of $work/NAME.yaml; its log is $work/NAME.log.
+launch()
 {
     local name=$1
     shift
-    log=$work/$name.log
-    : >"$log"
+    : >"$work/$name.log"
     # What a shell starts in the background has SIGINT ignored.
     env --default-signal=INT "$program" --config "$work/$name.yaml" \
-        --device-symlink "/run/ubiblk/$name" "$@" >>"$log" 2>&1 &
-    server=$!
-    wait_until serves_or_ended && serves || { tail -n 12 "$log"; return 1; }
-    disk=/run/ubiblk/$name
+        --device-symlink "$links/$name" "$@" >>"$work/$name.log" 2>&1 &
+    servers[$name]=$!
+}
+
+# The same, and waits until the disk can be used.
+start()
+{
+    launch "$@"
+    wait_until serves_or_ended "$1" && serves "$1" && return
+    tail -n 12 "$work/$1.log"
+    return 1
 }
 
 serves()
 {
-    grep -q 'the disk is /dev/ublkb' "$log" && kill -0 "$server" 2>/dev/null &&
-        { [ -L "/run/ubiblk/$(basename "$log" .log)" ] || return 1; }
+    grep -q 'the disk is /dev/ublkb' "$work/$1.log" && runs "$1" && [ -b "$links/$1" ]
 }
 
 serves_or_ended()
 {
-    serves || ! kill -0 "$server" 2>/dev/null
+    serves "$1" || ! runs "$1"
+}
+
+runs()
+{
+    kill -0 "${servers[$1]}" 2>/dev/null
 }
 
 ended()
 {
-    ! kill -0 "$server" 2>/dev/null
+    ! runs "$1"
 }
 
-# Sends a signal and succeeds when the program exits with 0.
-stop()
+# exits NAME STATUS: it ends by itself with that status.
+exits()
 {
     local status=0
-    kill "-$1" "$server"
-    wait_until ended || { tail -n 12 "$log"; return 1; }
-    wait "$server" || status=$?
-    server=
-    [ $status = 0 ] || { echo "exit status $status"; tail -n 12 "$log"; }
-    [ $status = 0 ]
+    wait_until ended "$1" || { tail -n 12 "$work/$1.log"; return 1; }
+    wait "${servers[$1]}" || status=$?
+    [ $status = "$2" ] && return
+    echo "exit status $status, expected $2"
+    tail -n 12 "$work/$1.log"
+    return 1
+}
+
+# stop NAME SIGNAL: it ends with status 0 when it gets the signal.
+stop()
+{
+    kill "-$2" "${servers[$1]}"
+    exits "$1" 0
 }
 
 kill_server()
 {
-    kill -KILL "$server"
-    wait "$server" 2>/dev/null
-    server=
+    kill -KILL "${servers[$1]}"
+    wait "${servers[$1]}" 2>/dev/null
+    return 0
+}
+
+# refused NAME TEXT ARGUMENT...: the program does not serve the disk, and says why.
+refused()
+{
+    local name=$1 text=$2
+    shift 2
+    launch "$name" "$@"
+    exits "$name" 1 && grep -F "$text" "$work/$name.log" && return
+    cat "$work/$name.log"
+    return 1
+}
+
+# The number of the device that a link leads to.
+device_of()
+{
+    readlink "$links/$1" | tr -dc 0-9
 }
 
 no_devices()
 {
-    local devices
-    devices=$(ls /dev | grep ublk[bc])
-    [ -z "$devices" ] || { echo "$devices"; return 1; }
+    local devices=(/dev/ublk[bc]*)
+    [ ! -e "${devices[0]}" ] || { echo "${devices[@]}"; return 1; }
 }
 
-# --- working with the disk -------------------------------------------------------------------------
+# --- working with a disk ---------------------------------------------------------------------------
 
 make_file_system()
 {
-    mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 "$disk"
+    mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 "$links/$1"
 }
 
 mount_disk()
 {
-    mount -t ext4 "$disk" $mount_point
+    mount -t ext4 "$links/$1" $mount_point
 }
 
 fill_disk()
@@ -104,15 +138,11 @@ fill_disk()
     cp -r "$work/payload" $mount_point/ && sync
 }
 
-drop_caches()
-{
-    sync && echo 3 >/proc/sys/vm/drop_caches
-}
-
 payload_is_intact()
 {
-    drop_caches
-    (cd $mount_point/payload && sha256sum -c --quiet manifest)
+    sync
+    echo 3 >/proc/sys/vm/drop_caches
+    (cd "$mount_point/$1" && sha256sum -c --quiet manifest)
 }
 
 unmount_disk()
@@ -122,42 +152,330 @@ unmount_disk()
 
 disk_is_clean()
 {
-    e2fsck -f -n "$disk"
+    e2fsck -f -n "$links/$1"
+}
+
+queue_count()
+{
+    find "/sys/block/ublkb$(device_of "$1")/mq" -mindepth 1 -maxdepth 1 | wc -l
 }
 
 # --- scenarios -------------------------------------------------------------------------------------
 
-# The whole way of a disk named $1: made, used, stopped, served again.
-whole_life()
+# Every thread has what PR_SET_IO_FLUSHER sets: PF_MEMALLOC_NOIO among the flags of stat.
+threads_flush()
 {
-    local name=$1 queues=$2
-    ln -sfn /dev/null "/run/ubiblk/$name"
-    check "$name: the disk is served" start "$name" || return
-    check "$name: a leftover symlink was replaced" same "$(readlink "$disk")" /dev/ublkb0
-    check "$name: there are $queues queues" same \
-        "$(find /sys/block/ublkb0/mq -mindepth 1 -maxdepth 1 | wc -l)" "$queues"
-    check "$name: a file system is made" make_file_system
-    check "$name: it is mounted" mount_disk
-    check "$name: files are copied to it" fill_disk
-    check "$name: they are read back" payload_is_intact
-    check "$name: it is unmounted" unmount_disk
-    check "$name: SIGTERM ends the program with 0" stop TERM
-    check "$name: no device is left" no_devices
-    check "$name: no symlink is left" [ ! -L "/run/ubiblk/$name" ]
-    check "$name: the disk is served again" start "$name" || return
-    check "$name: its file system is clean" disk_is_clean
-    check "$name: it is mounted again" mount_disk
-    check "$name: the files are intact" payload_is_intact
-    check "$name: it is unmounted again" unmount_disk
-    check "$name: SIGINT ends the program with 0" stop INT
+    local stat flags count=0
+    for stat in /proc/"${servers[$1]}"/task/*/stat; do
+        flags=$(sed 's/.*) //' "$stat" | cut -d' ' -f7)
+        count=$((count + 1))
+        [ $((flags & 0x00080000)) != 0 ] || { cat "$stat"; return 1; }
+    done
+    echo "$count threads"
+    [ $count -gt 5 ]
 }
 
-scenario_life()
+# What the kernel thinks of the disk's cache.
+cache_is()
 {
-    mkdir -p /run/ubiblk
-    whole_life plain 1
+    same "$(cat "/sys/block/ublkb$(device_of "$1")/queue/write_cache")" "$2"
+}
+
+# The whole way of a disk: made, used, stopped, served again. whole_life NAME QUEUES
+whole_life()
+{
+    local name=$1
+    ln -sfn /dev/null "$links/$name"
+    check "$name: the disk is served" start "$name" || return
+    check "$name: a leftover symlink was replaced" same "$(readlink "$links/$name")" /dev/ublkb0
+    check "$name: there are $2 queues" same "$(queue_count "$name")" "$2"
+    check "$name: it has a write-back cache" cache_is "$name" "write back"
+    check "$name: its threads may write back memory" threads_flush "$name"
+    check "$name: a file system is made" make_file_system "$name"
+    check "$name: it is mounted" mount_disk "$name"
+    check "$name: files are copied to it" fill_disk
+    check "$name: they are read back" payload_is_intact payload
+    check "$name: it is unmounted" unmount_disk
+    check "$name: SIGTERM ends the program with 0" stop "$name" TERM
+    check "$name: no device is left" no_devices
+    check "$name: no symlink is left" [ ! -L "$links/$name" ]
+    check "$name: the disk is served again" start "$name" || return
+    check "$name: its file system is clean" disk_is_clean "$name"
+    check "$name: it is mounted again" mount_disk "$name"
+    check "$name: the files are intact" payload_is_intact payload
+    check "$name: it is unmounted again" unmount_disk
+    check "$name: SIGINT ends the program with 0" stop "$name" INT
+    check "$name: no device is left again" no_devices
+}
+
+scenario_plain()
+{
+    whole_life plain-1 1
+    whole_life plain-2 2
+}
+
+scenario_encrypted()
+{
+    whole_life encrypted-1 1
+    whole_life encrypted-2 2
+}
+
+# One number of the RPC's status.
+stripes()
+{
+    printf '{"command":"status"}\n' | nc -N -U "$links/$1.rpc" | jq -e ".status.stripes.$2"
+}
+
+is_filled()
+{
+    [ "$(stripes "$1" fetched)" -eq "$(stripes "$1" source)" ]
+}
+
+is_filled_in_part()
+{
+    echo "$(stripes "$1" fetched) of $(stripes "$1" source) stripes are fetched"
+    [ "$(stripes "$1" fetched)" -gt 0 ] && [ "$(stripes "$1" fetched)" -lt "$(stripes "$1" source)" ]
+}
+
+# A disk that starts empty and has the image's file system. lazy_life NAME autofetch|demand
+lazy_life()
+{
+    local name=$1
+    check "$name: the disk is served" start "$name" || return
+    check "$name: the image's file system is mounted" mount_disk "$name"
+    check "$name: the image's files are intact" payload_is_intact source
+    check "$name: files are copied to it" fill_disk
+    check "$name: they are read back" payload_is_intact payload
+    if [ "$2" = autofetch ]; then
+        check "$name: autofetch fills it" wait_until is_filled "$name"
+    else
+        check "$name: only what was touched is there" is_filled_in_part "$name"
+    fi
+    check "$name: it is unmounted" unmount_disk
+    check "$name: SIGTERM ends the program with 0" stop "$name" TERM
+    check "$name: the disk is served again" start "$name" || return
+    check "$name: its file system is clean" disk_is_clean "$name"
+    check "$name: it is mounted again" mount_disk "$name"
+    check "$name: the image's files are intact again" payload_is_intact source
+    check "$name: the copies are intact" payload_is_intact payload
+    check "$name: it is unmounted again" unmount_disk
+    check "$name: SIGHUP ends the program with 0" stop "$name" HUP
+}
+
+scenario_lazy()
+{
+    lazy_life lazy-1 demand
+    lazy_life lazy-2 autofetch
+}
+
+# --- kill -9
+
+operations()
+{
+    stat -c %s /tmp/progress 2>/dev/null || echo 0
+}
+
+works_on()
+{
+    [ "$(operations)" -gt "$1" ]
+}
+
+worker_runs()
+{
+    kill -0 "$worker" 2>/dev/null || { cat /tmp/worker.log; return 1; }
+}
+
+worker_ends()
+{
+    local status=0
+    kill -TERM -- "-$worker"
+    wait "$worker" || status=$?
+    cat /tmp/worker.log
+    [ $status = 0 ]
+}
+
+# kill_round NAME: kills the server in the middle of the work and starts it again.
+kill_round()
+{
+    local name=$1 before
+    before=$(operations)
+    # So many operations more, another number each time, to be hit at another place.
+    wait_until works_on $((before + 20 + RANDOM % 100)) || return
+    kill_server "$name"
+    before=$(operations)
+    start "$name" || return
+    wait_until works_on $((before + 20)) && worker_runs && same "$(readlink "$links/$name")" \
+        /dev/ublkb0
+}
+
+# kill_rounds NAME COUNT
+kill_rounds()
+{
+    local name=$1 round
+    check "$name: the disk is served" start "$name" || return
+    [ "$name" = lazy-kill ] || check "$name: a file system is made" make_file_system "$name"
+    check "$name: it is mounted" mount_disk "$name"
+    mkdir $mount_point/work
+    setsid "$tools/fs_worker" $mount_point/work 4 /tmp/progress >/tmp/worker.log 2>&1 &
+    worker=$!
+    for round in $(seq "$2"); do
+        check "$name: the work goes on after kill -9 and a restart, round $round" \
+            kill_round "$name" || return
+    done
+    echo "figure $2 kills with $(operations) operations, seed ${seed:-42}"
+    check "$name: all that was written is there" worker_ends
+    check "$name: it is unmounted" unmount_disk
+    check "$name: its file system is clean" disk_is_clean "$name"
+    check "$name: SIGTERM ends the program with 0" stop "$name" TERM
+    check "$name: no device is left" no_devices
+}
+
+scenario_kill()
+{
+    kill_rounds kill "$rounds"
+}
+
+scenario_lazykill()
+{
+    kill_rounds lazy-kill "$rounds"
+}
+
+# --- several devices, and what operators do
+
+listed()
+{
+    "$program" --list >/tmp/list 2>&1
+    cat /tmp/list
+    grep -qE "$1" /tmp/list
+}
+
+operator()
+{
+    "$program" "$@" >/tmp/operator.log 2>&1
+}
+
+operator_refused()
+{
+    local text=$1
+    shift
+    operator "$@"
+    same $? 1 && grep -F "$text" /tmp/operator.log && return
+    cat /tmp/operator.log
+    return 1
+}
+
+two_devices()
+{
+    check "one disk is served" start plain-1
+    check "another one is served" start encrypted-2 --dev-id 5
+    check "it has the number that was asked for" same "$(readlink $links/encrypted-2)" /dev/ublkb5
+    check "both are listed" listed '^5: live, 196608 sectors, 2 queues of 64, process'
+    check "a disk in use is not served twice" refused plain-1 "is in use"
+    servers[plain-1]=$(sed -n 's/^0: live.* process \([0-9]*\)$/\1/p' /tmp/list)
+    check "a device in use is not deleted" operator_refused "is being served by process" --delete 0
+    kill_server encrypted-2
+    kill -KILL "${servers[plain-1]}"
+    check "the one without a server is quiesced" wait_until listed '^0: quiesced'
+    check "and the other one" wait_until listed '^5: quiesced'
+    check "another disk's device is not taken over" refused plain-1 "its hash is" --dev-id 5
+    check "a disk finds its own device" start encrypted-2
+    check "under its number" same "$(readlink $links/encrypted-2)" /dev/ublkb5
+    check "and the other disk, too" start plain-1
+    check "under its number as well" same "$(readlink $links/plain-1)" /dev/ublkb0
+}
+
+clean_up()
+{
+    kill_server plain-1
+    check "the device is quiesced" wait_until listed '^0: quiesced'
+    check "its symlink is left" [ -L $links/plain-1 ]
+    check "it is deleted" operator --delete 0
+    check "it is not listed any more" listed '^5: live'
+    check "there is nothing to delete twice" operator_refused "there is no ublk device 0" --delete 0
+    check "the disk can be served again" start plain-1
+    check "stopping a device ends its server with 0" operator --stop "$(device_of plain-1)"
+    check "which removes everything" exits plain-1 0
+    check "and its symlink" [ ! -L $links/plain-1 ]
+}
+
+changed_disk()
+{
+    kill_server encrypted-2
+    truncate -s 100M "$work/encrypted-2.raw"
+    check "a disk that has grown is not taken over" refused encrypted-2 "has 196608 sectors"
+    truncate -s 96M "$work/encrypted-2.raw"
+    sed -i 's/^num_queues: 2/num_queues: 1/' "$work/encrypted-2.yaml"
+    check "nor one with other queues" refused encrypted-2 "has 2 queues of 64"
+    sed -i 's/^num_queues: 1/num_queues: 2/' "$work/encrypted-2.yaml"
+    check "as it was, it is" start encrypted-2
+    check "SIGTERM ends it with 0" stop encrypted-2 TERM
+    check "no device is left" no_devices
+}
+
+scenario_operate()
+{
+    two_devices
+    clean_up
+    changed_disk
+}
+
+# --- what a request costs
+
+# Counts system calls of the queue thread by the kernel's own tracing.
+trace_begin()
+{
+    tracing=/sys/kernel/tracing
+    [ -d $tracing/events ] || mount -t tracefs tracefs $tracing
+    echo "hist:keys=id:vals=hitcount if common_pid==$1" >$tracing/events/raw_syscalls/sys_enter/trigger
+}
+
+trace_end()
+{
+    sed -n 's/^ *Hits: //p' $tracing/events/raw_syscalls/sys_enter/hist
+    echo '!hist:keys=id:vals=hitcount' >$tracing/events/raw_syscalls/sys_enter/trigger
+}
+
+# User and system time of a process, in clock ticks of 10 ms.
+ticks()
+{
+    sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'
+}
+
+# measure NAME DEPTH COUNT READ_OR_WRITE
+measure()
+{
+    local name=$1 server=${servers[$1]} thread calls before after
+    thread=$(grep -l '^queue-0$' /proc/"$server"/task/*/comm | cut -d/ -f5)
+    before=$(ticks "$server")
+    trace_begin "$thread"
+    fio --name=x --filename="$links/$name" --rw="$4" --bs=4k --direct=1 --ioengine=libaio \
+        --iodepth="$2" --number_ios="$3" --randseed=1 --allow_mounted_write=1 >/tmp/fio.log 2>&1 ||
+        { cat /tmp/fio.log; return 1; }
+    calls=$(trace_end)
+    after=$(ticks "$server")
+    awk -v name="$name" -v depth="$2" -v count="$3" -v kind="$4" -v calls="$calls" \
+        -v ticks=$((after - before)) 'BEGIN {
+            printf "figure %s %s depth %d: %.2f system calls per I/O, %.0f us CPU per I/O (emulated)\n",
+                name, kind, depth, calls / count, ticks * 10000 / count }' | tee -a /tmp/figures
+    awk -v calls="$calls" -v count="$3" -v most="$5" 'BEGIN { exit !(calls / count <= most) }'
+}
+
+scenario_cost()
+{
+    local name
+    for name in plain-1 encrypted-1; do
+        check "$name: the disk is served" start "$name" || return
+        check "$name: writes at depth 1 cost few system calls" measure "$name" 1 600 randwrite 2.5
+        check "$name: reads at depth 1 cost few system calls" measure "$name" 1 600 randread 2.5
+        check "$name: writes at depth 32 cost fewer" measure "$name" 32 3000 randwrite 1.5
+        check "$name: reads at depth 32 cost fewer" measure "$name" 32 3000 randread 1.5
+        check "$name: SIGTERM ends the program with 0" stop "$name" TERM
+    done
+    cat /tmp/figures
 }
 
 "scenario_$1"
-[ -z "$server" ] || kill_server
+for name in "${!servers[@]}"; do
+    if runs "$name"; then kill_server "$name"; fi
+done
 finish

@@ -37,7 +37,7 @@ die()
 kernel_metapackages=(linux-image-6.12-amd64)
 kernel_cached='linux-image-*deb12-amd64'
 
-scenarios=(life)
+scenarios=(plain encrypted lazy kill operate cost)
 disk_bytes=$((96 * 1024 * 1024))
 boot_silence_s=90
 boot_limit_s=1500
@@ -54,13 +54,56 @@ make_initramfs()
     rm -rf "$tree"
 }
 
-# configure NAME LINE...: the configuration of a disk.
+# configure NAME LINE...: an empty disk and its configuration.
 configure()
 {
     local name=$1
     shift
     printf '%s\n' "path: $work/$name.raw" "$@" >"$work/$name.yaml"
     truncate -s "$disk_bytes" "$work/$name.raw"
+}
+
+# Two keys, in the way of the configuration; the same ones for every disk here.
+keys()
+{
+    local key
+    echo "encryption_key:"
+    for key in "$xts_key1" "$xts_key2"; do
+        echo "  - \"$(printf '%s' "$key" | busybox xxd -r -p | base64 -w 0)\""
+    done
+}
+
+# An image with a file system that has the payload; configure_lazy NAME LINE...
+configure_lazy()
+{
+    local name=$1 tree=$work/source
+    shift
+    if [ ! -e "$work/image.raw" ]; then
+        mkdir "$tree"
+        cp -r "$work/payload" "$tree/source"
+        payload_bytes ballast $((24 * 1024 * 1024)) >"$tree/ballast"
+        # In KiB; no multiple of a stripe.
+        truncate -s $((72 * 1024 + 36))K "$work/image.raw"
+        PATH=$PATH:/usr/sbin:/sbin mke2fs -q -t ext4 -F -E root_owner=0:0 -d "$tree" "$work/image.raw"
+        rm -rf "$tree"
+    fi
+    configure "$name" "$(keys)" "metadata_path: $work/$name.meta" "stripe_source:" \
+        "  source: raw" "  path: \"$work/image.raw\"" "rpc_socket_path: /run/ubiblk/$name.rpc" "$@"
+    "$repository/bin/init-metadata" --config "$work/$name.yaml" -s 8
+}
+
+configure_all()
+{
+    xts_key1=$(openssl rand -hex 32)
+    xts_key2=$(openssl rand -hex 32)
+    configure plain-1 "num_queues: 1"
+    configure plain-2 "num_queues: 2"
+    configure encrypted-1 "num_queues: 1" "$(keys)"
+    configure encrypted-2 "num_queues: 2" "$(keys)"
+    configure kill "num_queues: 2" "$(keys)"
+    configure_lazy lazy-1 "num_queues: 1" "copy_on_read: false" "track_written: true"
+    configure_lazy lazy-2 "num_queues: 2" "copy_on_read: true" "autofetch: true"
+    configure_lazy lazy-kill "num_queues: 2" "copy_on_read: true" "track_written: true"
 }
 
 boot_start()
@@ -70,7 +113,7 @@ boot_start()
         -nodefaults -display none -no-reboot -serial "file:$serial" \
         -kernel "$kernel_root/kernel" -initrd "$work/initramfs.cpio" \
         -append "console=ttyS0 panic=-1 quiet mitigations=off ubiblk.repository=$repository \
-ubiblk.work=$work ubiblk.scenario=$scenario ubiblk.check=${UBIBLK_CHECK:-reduced}" \
+ubiblk.work=$work ubiblk.scenario=$scenario ubiblk.rounds=$rounds ubiblk.seed=$payload_seed" \
         -virtfs local,path=/,mount_tag=hostroot,security_model=none,readonly=on,multidevs=remap \
         -virtfs "local,path=$work,mount_tag=work,security_model=none,multidevs=remap" \
         >"$serial.qemu" 2>&1 </dev/null &
@@ -141,13 +184,15 @@ main()
     trap clean_up EXIT
     trap 'exit 130' INT TERM
     payload_seed=${UBIBLK_SEED:-42}
+    rounds=5
+    [ "${UBIBLK_CHECK:-reduced}" != full ] || rounds=20
     passed=0
     failed=0
     kernel_provide
     say "kernel $kernel_version, seed $payload_seed"
     payload_make "$work/payload"
     make_initramfs
-    configure plain "num_queues: 1"
+    configure_all
     for scenario in "${scenarios[@]}"; do
         run_scenario "$scenario"
     done
