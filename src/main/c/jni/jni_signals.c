@@ -7,7 +7,7 @@
  * handler; a Java thread waits for the eventfd and then stops everything in order. The eventfd is
  * never read, so whoever waits later returns at once. It lives as long as the process.
  */
-#include "io_ubiblk_nativelib_StopSignals.h"
+#include "jni/jni_signals.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -17,8 +17,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "io_ubiblk_nativelib_StopSignals.h"
 #include "jni/jni_env.h"
-#include "jni/jni_signals.h"
 
 static const int STOP_SIGNALS[] = {SIGHUP, SIGINT, SIGTERM};
 

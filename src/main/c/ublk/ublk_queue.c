@@ -11,10 +11,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <semaphore.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -23,8 +20,8 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/minmax.h"
-#include "base/thread.h"
 #include "blk/blk_queue.h"
+#include "blk/queue_thread.h"
 #include "ublk/ublk_tags.h"
 #include "ublk/ublk_uapi.h"
 
@@ -34,10 +31,7 @@ enum { FAILED_PAUSE_MS = 10 };
 struct ublk_queue {
     struct ublk_queue_params params;
     int wake_fd;
-    pthread_t thread;
-    sem_t created;
-    int create_result;
-    struct error create_error;
+    struct queue_thread thread;
     _Atomic uint64_t stop_deadline_ns; /* UINT64_MAX: not stopping */
     _Atomic bool leaving;
     _Atomic bool ended;
@@ -76,8 +70,9 @@ static int map_iods(struct ublk_queue *queue, struct error *error)
     return 0;
 }
 
-static int queue_open(struct ublk_queue *queue, struct error *error)
+static int queue_open(void *argument, struct error *error)
 {
+    struct ublk_queue *queue = argument;
     const struct ublk_queue_params *params = &queue->params;
     int result = map_iods(queue, error);
     if (result == 0)
@@ -97,15 +92,6 @@ static int queue_open(struct ublk_queue *queue, struct error *error)
         .encoded = params->encoded,
     };
     return ublk_tags_init(&queue->tags, &tags, error);
-}
-
-/* The engine first: with it the driver's last access to what the tags point to ends. */
-static void queue_close(struct ublk_queue *queue)
-{
-    blk_queue_destroy(queue->blk);
-    ublk_tags_deinit(&queue->tags);
-    if (queue->iods)
-        munmap(queue->iods, iods_bytes(queue->params.q_depth));
 }
 
 /* Fails what waits for a stripe once the time for that is over. */
@@ -149,10 +135,21 @@ static bool may_leave(const struct ublk_queue *queue)
            blk_queue_busy(queue->blk) == 0;
 }
 
-static void queue_loop(struct ublk_queue *queue)
+static void note_end(struct ublk_queue *queue)
 {
+    if (queue->failure == 0 && queue->tags.failure != 0) {
+        queue->failure = queue->tags.failure;
+        log_write(queue->params.device->log, LOG_ERROR,
+                  "queue %u: the ublk driver refused a command with errno %d", queue->params.q_id,
+                  -queue->failure);
+    }
+}
+
+static void queue_loop(void *argument)
+{
+    struct ublk_queue *queue = argument;
     ublk_tags_fetch(&queue->tags);
-    for (;;) {
+    do {
         uint64_t now_ns = clock_now_ns();
         sleep_until_event(queue, now_ns);
         now_ns = clock_now_ns();
@@ -164,78 +161,46 @@ static void queue_loop(struct ublk_queue *queue)
             ublk_tags_drop(&queue->tags);
         else
             ublk_tags_answer(&queue->tags);
-        if (ublk_tags_over(&queue->tags) || may_leave(queue))
-            return;
-    }
+    } while (!ublk_tags_over(&queue->tags) && !may_leave(queue));
+    note_end(queue);
 }
 
-static void note_end(struct ublk_queue *queue)
-{
-    if (queue->failure == 0 && queue->tags.failure != 0) {
-        queue->failure = queue->tags.failure;
-        log_write(queue->params.device->log, LOG_ERROR,
-                  "queue %u: the ublk driver refused a command with errno %d", queue->params.q_id,
-                  -queue->failure);
-    }
-}
-
-static void pin_thread(const struct ublk_queue *queue)
-{
-    if (!queue->params.cpus)
-        return;
-    int failure =
-        pthread_setaffinity_np(pthread_self(), sizeof(*queue->params.cpus), queue->params.cpus);
-    if (failure)
-        log_write(queue->params.device->log, LOG_WARN,
-                  "queue %u cannot be bound to its CPUs: errno %d", queue->params.q_id, failure);
-}
-
-static void *queue_main(void *argument)
+/* The engine first: with it the driver's last access to what the tags point to ends. */
+static void queue_close(void *argument)
 {
     struct ublk_queue *queue = argument;
-    pin_thread(queue);
-    int result = queue_open(queue, &queue->create_error);
-    queue->create_result = result;
-    sem_post(&queue->created);
-    if (result == 0) {
-        queue_loop(queue);
-        note_end(queue);
-    }
-    queue_close(queue);
+    blk_queue_destroy(queue->blk);
+    ublk_tags_deinit(&queue->tags);
+    if (queue->iods)
+        munmap(queue->iods, iods_bytes(queue->params.q_depth));
     /* Release: the reader of ended may look at failure. */
     atomic_store_explicit(&queue->ended, true, memory_order_release);
     event_signal(queue->params.ended_fd);
-    return NULL;
 }
 
 static void queue_free(struct ublk_queue *queue)
 {
     if (queue->wake_fd >= 0)
         close(queue->wake_fd);
-    sem_destroy(&queue->created);
     free(queue);
 }
 
-static int queue_start(struct ublk_queue *queue, struct error *error)
+static int queue_start(struct ublk_queue *queue, const cpu_set_t *cpus, struct error *error)
 {
     uint32_t q_id = queue->params.q_id;
     queue->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (queue->wake_fd < 0)
         return error_set_errno(error, -errno, "queue %u: eventfd", q_id);
-    char name[16];
-    snprintf(name, sizeof(name), "queue-%u", q_id);
-    int result = thread_start(&queue->thread, name, queue_main, queue);
-    if (result < 0)
-        return error_set_errno(error, result, "queue %u: cannot start its thread", q_id);
-    while (sem_wait(&queue->created) < 0 && errno == EINTR)
-        continue;
-    if (queue->create_result < 0) {
-        pthread_join(queue->thread, NULL);
-        if (error)
-            *error = queue->create_error;
-    }
-    queue->params.cpus = NULL; /* was the caller's */
-    return queue->create_result;
+    const struct queue_thread_params params = {
+        .index = q_id,
+        .cpus = cpus,
+        .log = queue->params.device->log,
+        .open = queue_open,
+        .run = queue_loop,
+        .close = queue_close,
+        .queue = queue,
+    };
+    return queue_thread_start(&queue->thread, &params, error);
 }
 
 int ublk_queue_create(const struct ublk_queue_params *params, struct ublk_queue **out,
@@ -246,10 +211,10 @@ int ublk_queue_create(const struct ublk_queue_params *params, struct ublk_queue 
     if (!queue)
         return error_set(error, -ENOMEM, "no memory for queue %u", params->q_id);
     queue->params = *params;
+    queue->params.cpus = NULL; /* is the caller's */
     queue->wake_fd = -1;
-    sem_init(&queue->created, 0, 0);
     atomic_init(&queue->stop_deadline_ns, UINT64_MAX);
-    int result = queue_start(queue, error);
+    int result = queue_start(queue, params->cpus, error);
     if (result < 0) {
         queue_free(queue);
         return result;
@@ -281,6 +246,6 @@ void ublk_queue_destroy(struct ublk_queue *queue)
         return;
     atomic_store(&queue->leaving, true);
     event_signal(queue->wake_fd);
-    pthread_join(queue->thread, NULL);
+    queue_thread_join(&queue->thread);
     queue_free(queue);
 }

@@ -125,7 +125,7 @@ no_devices()
 
 make_file_system()
 {
-    mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 "$links/$1"
+    mkfs.ext4 -q -F -L ubiblk-label -E lazy_itable_init=0,lazy_journal_init=0 "$links/$1"
 }
 
 mount_disk()
@@ -370,7 +370,7 @@ two_devices()
     check "another one is served" start encrypted-2 --dev-id 5
     check "it has the number that was asked for" same "$(readlink $links/encrypted-2)" /dev/ublkb5
     check "both are listed" listed '^5: live, 196608 sectors, 2 queues of 64, process'
-    check "a disk in use is not served twice" refused plain-1 "is in use"
+    check "a disk in use is not served twice" refused plain-1 "is locked by process"
     servers[plain-1]=$(sed -n 's/^0: live.* process \([0-9]*\)$/\1/p' /tmp/list)
     check "a device in use is not deleted" operator_refused "is being served by process" --delete 0
     kill_server encrypted-2
@@ -426,13 +426,13 @@ trace_begin()
 {
     tracing=/sys/kernel/tracing
     [ -d $tracing/events ] || mount -t tracefs tracefs $tracing
-    echo "hist:keys=id:vals=hitcount if common_pid==$1" >$tracing/events/raw_syscalls/sys_enter/trigger
+    echo "hist:keys=id:vals=hitcount if common_pid==$1" >"$tracing/events/raw_syscalls/sys_enter/trigger"
 }
 
 trace_end()
 {
-    sed -n 's/^ *Hits: //p' $tracing/events/raw_syscalls/sys_enter/hist
-    echo '!hist:keys=id:vals=hitcount' >$tracing/events/raw_syscalls/sys_enter/trigger
+    sed -n 's/^ *Hits: //p' "$tracing/events/raw_syscalls/sys_enter/hist"
+    echo '!hist:keys=id:vals=hitcount' >"$tracing/events/raw_syscalls/sys_enter/trigger"
 }
 
 # User and system time of a process, in clock ticks of 10 ms.

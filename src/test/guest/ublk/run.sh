@@ -32,6 +32,8 @@ die()
 . "$guest_dir/initramfs.sh"
 # shellcheck source=src/test/guest/payload.sh
 . "$guest_dir/payload.sh"
+# shellcheck source=src/test/guest/raw_file.sh
+. "$guest_dir/raw_file.sh"
 
 # Only the generic kernel has ublk and 9p.
 kernel_metapackages=(linux-image-6.12-amd64)
@@ -84,7 +86,7 @@ configure_lazy()
         payload_bytes ballast $((24 * 1024 * 1024)) >"$tree/ballast"
         # In KiB; no multiple of a stripe.
         truncate -s $((72 * 1024 + 36))K "$work/image.raw"
-        PATH=$PATH:/usr/sbin:/sbin mke2fs -q -t ext4 -F -E root_owner=0:0 -d "$tree" "$work/image.raw"
+        PATH=$PATH:/usr/sbin:/sbin mke2fs -q -t ext4 -F -L ubiblk-label -E root_owner=0:0 -d "$tree" "$work/image.raw"
         rm -rf "$tree"
     fi
     configure "$name" "$(keys)" "metadata_path: $work/$name.meta" "stripe_source:" \
@@ -156,9 +158,60 @@ run_scenario()
     counts=$(tr -d '\r' <"$serial" | sed -n 's/^guest: \([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p')
     passed=$((passed + ${counts% *}))
     failed=$((failed + ${counts#* }))
-    tr -d '\r' <"$serial" | grep -A10 '^FAIL' || true
+    tr -d '\r' <"$serial" | grep -A4 '^FAIL' || true
     tr -d '\r' <"$serial" | grep '^figure' || true
+    check_raw_files "$scenario"
     say "$scenario: ${counts% *} passed, ${counts#* } failed ($((SECONDS - begin)) s)"
+}
+
+# Counts one check of the host: check "what must hold" command...
+check()
+{
+    local what=$1
+    shift
+    if "$@" >"$work/check.log" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        say "FAILED: $what"
+        tail -n 12 "$work/check.log" | sed 's/^/    /'
+    fi
+}
+
+# check_raw_file NAME none|fresh: the disk of that name, from outside.
+# shellcheck disable=SC2034
+check_raw_file()
+{
+    disk_file=$work/$1.raw
+    variant_keys=$2
+    variant_layout=whole
+    check "$1: the file system can be read from the raw file" raw_file_system
+    check "$1: e2fsck on the host finds nothing" raw_file_is_clean
+    check "$1: the payload is in the raw file" raw_file_has_payload
+    if [ "$2" = none ]; then
+        check "$1: the markers are in the raw file" raw_file_shows_markers
+    else
+        check "$1: no plaintext is in the raw file" raw_file_hides_markers
+    fi
+}
+
+check_raw_files()
+{
+    case $1 in
+    plain) check_raw_file plain-1 none && check_raw_file plain-2 none ;;
+    encrypted) check_raw_file encrypted-1 fresh && check_raw_file encrypted-2 fresh ;;
+    lazy) check_raw_file lazy-2 fresh ;;
+    esac
+}
+
+# The real program where the kernel has no ublk: one sentence, and status 1.
+says_what_is_missing()
+{
+    local status=0
+    "$repository/bin/ublk-backend" --config "$work/plain-1.yaml" >"$work/missing.log" 2>&1 ||
+        status=$?
+    cat "$work/missing.log"
+    [ "$status" = 1 ] && grep -q 'this kernel has no ublk.*module ublk_drv' "$work/missing.log"
 }
 
 clean_up()
@@ -173,11 +226,15 @@ clean_up()
 
 main()
 {
-    local scenario
+    local scenario tool
     keep=no
     [ "${1:-}" != --keep ] || { keep=yes && shift; }
     [ $# = 0 ] || scenarios=("$@")
-    [ -r "$repository/target/ubiblk/ubiblk.jar" ] || die "build first: mvn -DskipTests package"
+    xts_tool=${UBIBLK_XTS_TOOL:-$repository/target/native/tools/xts_tool}
+    [ -r "$repository/target/ubiblk/ubiblk.jar" ] || die "build first: mvn verify"
+    for tool in "$xts_tool" "$repository/target/native/tools/fs_worker"; do
+        [ -x "$tool" ] || die "$tool is missing: mvn verify"
+    done
     guest_cache=${UBIBLK_GUEST_CACHE:-${XDG_CACHE_HOME:-${HOME:-$repository/target}/.cache}/ubiblk-guest}
     mkdir -p "$guest_cache"
     work=$(mktemp -d "$repository/target/ublk.XXXXXX")
@@ -193,6 +250,7 @@ main()
     payload_make "$work/payload"
     make_initramfs
     configure_all
+    [ -e /dev/ublk-control ] || check "a host without ublk is told so" says_what_is_missing
     for scenario in "${scenarios[@]}"; do
         run_scenario "$scenario"
     done

@@ -33,9 +33,7 @@ public final class UblkBackend {
 
   static void run(DeviceConfig config, Options options, SourceOpener sources) throws IOException {
     ServingProcess.run(
-        config,
-        sources,
-        (served, device, log) -> UblkFrontEnd.open(served, options, device, log));
+        config, sources, (served, device, log) -> UblkFrontEnd.open(served, options, device, log));
   }
 
   /** Prints one line for each ublk device of the host. */

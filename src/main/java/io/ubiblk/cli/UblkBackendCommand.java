@@ -102,8 +102,7 @@ final class UblkBackendCommand extends DeviceCommand {
     } else if (config.queueSize() > QUEUE_SIZE_MAX) {
       throw refused(
           "queue_size",
-          "must be at most %d for %s, is %d"
-              .formatted(QUEUE_SIZE_MAX, NAME, config.queueSize()));
+          "must be at most %d for %s, is %d".formatted(QUEUE_SIZE_MAX, NAME, config.queueSize()));
     }
   }
 

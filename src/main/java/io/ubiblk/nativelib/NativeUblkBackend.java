@@ -68,8 +68,8 @@ public final class NativeUblkBackend extends NativeHandle {
     stop(address);
   }
 
-  private static native long start(
-      long device, int devId, int[] cpus, int stopTimeoutMs, long log) throws IOException;
+  private static native long start(long device, int devId, int[] cpus, int stopTimeoutMs, long log)
+      throws IOException;
 
   private static native int deviceId(long backend);
 

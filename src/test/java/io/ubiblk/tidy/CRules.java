@@ -26,7 +26,9 @@ public final class CRules {
           Map.entry("blk", Set.of("base", "mem", "stripe", "crypt", "io")),
           Map.entry("vhost", Set.of("base", "mem", "virtq", "blk")),
           Map.entry("ublk", Set.of("base", "mem", "blk")),
-          Map.entry("jni", Set.of("base", "mem", "virtq", "stripe", "crypt", "io", "blk", "vhost", "ublk")));
+          Map.entry(
+              "jni",
+              Set.of("base", "mem", "virtq", "stripe", "crypt", "io", "blk", "vhost", "ublk")));
 
   /** Outside headers with the layers that may see them. */
   private static final Map<String, Set<String>> KEPT_HEADERS =
