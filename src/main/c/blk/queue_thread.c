@@ -23,10 +23,11 @@ static void pin_thread(const struct queue_thread_params *params)
     if (!params->cpus)
         return;
     int failure = pthread_setaffinity_np(pthread_self(), sizeof(*params->cpus), params->cpus);
-    if (failure)
+    if (failure) {
         log_write(params->log, LOG_WARN, "queue %u cannot be pinned to CPU %d%s: errno %d",
                   params->index, first_cpu(params->cpus),
                   CPU_COUNT(params->cpus) > 1 ? " and others" : "", failure);
+    }
 }
 
 static void *thread_main(void *argument)

@@ -28,12 +28,13 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: io_flusher PROGRAM [ARGUMENT...]\n");
         return STATUS_USAGE;
     }
-    if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) < 0)
+    if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) < 0) {
         fprintf(
             stderr,
             "warning: PR_SET_IO_FLUSHER is refused (%s); without CAP_SYS_RESOURCE this process "
             "and the block device that it serves may wait for each other when memory is short\n",
             strerror(errno));
+    }
     execv(argv[1], argv + 1);
     fprintf(stderr, "cannot run %s: %s\n", argv[1], strerror(errno));
     return STATUS_NOT_RUN;

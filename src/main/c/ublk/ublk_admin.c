@@ -59,10 +59,11 @@ static int delete_unserved(struct ublk_ctrl *ctrl, uint32_t dev_id, struct error
     int result = ublk_ctrl_info(ctrl, dev_id, &info);
     if (result < 0)
         return refuse(dev_id, result, "look at", error);
-    if (info.state == UBLK_S_DEV_LIVE)
+    if (info.state == UBLK_S_DEV_LIVE) {
         return error_set(error, -EBUSY,
                          "ublk device %u is being served by process %d: end that, or --stop %u",
                          dev_id, info.ublksrv_pid, dev_id);
+    }
     result = ublk_ctrl_stop(ctrl, dev_id);
     if (result == 0)
         result = ublk_ctrl_delete(ctrl, dev_id);

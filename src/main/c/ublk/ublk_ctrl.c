@@ -9,7 +9,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -136,6 +135,19 @@ static int compare_ids(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
+/* Whether the name is that of a character device. */
+static bool id_of_node(const char *name, uint32_t *id)
+{
+    static const char prefix[] = "ublkc";
+    if (strncmp(name, prefix, strlen(prefix)) != 0)
+        return false;
+    const char *digits = name + strlen(prefix);
+    if (*digits == 0 || strlen(digits) > 9 || digits[strspn(digits, "0123456789")] != 0)
+        return false;
+    *id = (uint32_t)strtoul(digits, NULL, 10);
+    return true;
+}
+
 uint32_t ublk_ctrl_list(uint32_t *ids, uint32_t max)
 {
     DIR *directory = opendir("/dev");
@@ -143,12 +155,9 @@ uint32_t ublk_ctrl_list(uint32_t *ids, uint32_t max)
         return 0;
     uint32_t count = 0;
     struct dirent *entry;
-    while (count < max && (entry = readdir(directory))) {
-        unsigned id;
-        char rest;
-        if (sscanf(entry->d_name, "ublkc%9u%c", &id, &rest) == 1)
-            ids[count++] = id;
-    }
+    while (count < max && (entry = readdir(directory)))
+        if (id_of_node(entry->d_name, &ids[count]))
+            count++;
     closedir(directory);
     qsort(ids, count, sizeof(*ids), compare_ids);
     return count;

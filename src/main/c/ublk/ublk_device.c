@@ -68,16 +68,18 @@ static int make_device(struct ublk_device *device, int32_t dev_id, struct error 
     device->info = ublk_identity_info(device->disk, device->hash, device->ctrl.features);
     device->info.dev_id = (uint32_t)dev_id;
     int result = ublk_ctrl_add(&device->ctrl, &device->info);
-    if (result == -EPERM || result == -EACCES)
+    if (result == -EPERM || result == -EACCES) {
         return error_set(error, result,
                          "the kernel forbids making a ublk device: CAP_SYS_ADMIN "
                          "is needed");
+    }
     if (result < 0)
         return error_set_errno(error, result, "the kernel does not make a ublk device");
-    if (device->info.nr_hw_queues < device->disk->queue_count)
+    if (device->info.nr_hw_queues < device->disk->queue_count) {
         log_write(device->log, LOG_WARN,
                   "num_queues is %u, and the kernel makes one queue per CPU at most: %u",
                   device->disk->queue_count, device->info.nr_hw_queues);
+    }
     if (!(device->info.flags & UBLK_F_USER_RECOVERY))
         log_write(device->log, LOG_WARN,
                   "this kernel's ublk cannot keep a device whose server was killed");
@@ -162,11 +164,12 @@ static int find_device(struct ublk_device *device, struct error *error)
         struct ublksrv_ctrl_dev_info info;
         if (ublk_ctrl_info(&device->ctrl, ids[i], &info) < 0 || info.ublksrv_flags != device->hash)
             continue;
-        if (found)
+        if (found) {
             return error_set(error, -EEXIST,
                              "ublk devices %u and %u are both of this disk; choose one with "
                              "--dev-id, or --delete the other",
                              device->info.dev_id, ids[i]);
+        }
         device->info = info;
         found = 1;
     }

@@ -107,25 +107,29 @@ int ublk_identity_match(const struct blk_device *disk, uint64_t hash,
 {
     const struct ublk_params own = ublk_identity_params(disk);
     uint32_t id = info->dev_id;
-    if (info->ublksrv_flags != hash)
+    if (info->ublksrv_flags != hash) {
         return error_set(error, -EINVAL,
                          "ublk device %u is not of this disk: its hash is %016" PRIx64
                          ", this disk's is %016" PRIx64,
                          id, (uint64_t)info->ublksrv_flags, hash);
+    }
     if (!(info->flags & UBLK_F_USER_RECOVERY))
         return error_set(error, -EINVAL, "ublk device %u was made without recovery", id);
-    if (params->basic.dev_sectors != own.basic.dev_sectors)
+    if (params->basic.dev_sectors != own.basic.dev_sectors) {
         return error_set(error, -EINVAL,
                          "ublk device %u has %" PRIu64 " sectors, this disk %" PRIu64, id,
                          (uint64_t)params->basic.dev_sectors, (uint64_t)own.basic.dev_sectors);
-    if (!queues_match(disk, info) || info->queue_depth != disk->queue_size)
+    }
+    if (!queues_match(disk, info) || info->queue_depth != disk->queue_size) {
         return error_set(
             error, -EINVAL, "ublk device %u has %u queues of %u, the configuration says %u of %u",
             id, info->nr_hw_queues, info->queue_depth, disk->queue_count, disk->queue_size);
-    if (memcmp(&params->basic, &own.basic, sizeof(own.basic)) != 0)
+    }
+    if (memcmp(&params->basic, &own.basic, sizeof(own.basic)) != 0) {
         return error_set(error, -EINVAL,
                          "ublk device %u was made with another logical_block_size, seg_size_max, "
                          "write_through or direct_io",
                          id);
+    }
     return 0;
 }

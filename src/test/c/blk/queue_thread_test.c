@@ -38,11 +38,16 @@ struct queue {
     sem_t *go; /* not NULL: run waits for it */
 };
 
+static void note(struct queue *queue, char step)
+{
+    queue->steps[strlen(queue->steps)] = step;
+}
+
 static int note_open(void *argument, struct error *error)
 {
     struct queue *queue = argument;
     cpu_set_t cpus;
-    strcat(queue->steps, "o");
+    note(queue, 'o');
     pthread_getaffinity_np(pthread_self(), sizeof(cpus), &cpus);
     queue->cpu_count = CPU_COUNT(&cpus);
     return queue->open_result ? error_set(error, queue->open_result, "no engine") : 0;
@@ -51,14 +56,14 @@ static int note_open(void *argument, struct error *error)
 static void note_run(void *argument)
 {
     struct queue *queue = argument;
-    strcat(queue->steps, "r");
+    note(queue, 'r');
     while (queue->go && sem_wait(queue->go) < 0)
         continue;
 }
 
 static void note_close(void *argument)
 {
-    strcat(((struct queue *)argument)->steps, "c");
+    note(argument, 'c');
 }
 
 static int start(struct queue_thread *thread, struct queue *queue, const cpu_set_t *cpus,
