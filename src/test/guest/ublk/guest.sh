@@ -455,8 +455,9 @@ measure()
     after=$(ticks "$server")
     awk -v name="$name" -v depth="$2" -v count="$3" -v kind="$4" -v calls="$calls" \
         -v ticks=$((after - before)) 'BEGIN {
-            printf "figure %s %s depth %d: %.2f system calls per I/O, %.0f us CPU per I/O (emulated)\n",
-                name, kind, depth, calls / count, ticks * 10000 / count }' | tee -a /tmp/figures
+            printf "figure %d I/O, %s %s depth %d: %.2f system calls and %.0f us of CPU " \
+                "(emulated) each, seed 1\n", count, name, kind, depth, calls / count,
+                ticks * 10000 / count }' | tee -a /tmp/figures
     awk -v calls="$calls" -v count="$3" -v most="$5" 'BEGIN { exit !(calls / count <= most) }'
 }
 

@@ -152,6 +152,23 @@ class RulesTest {
         .containsExactly("has no src/test/c/base/error_test.c");
   }
 
+  @Test
+  void findsWhatTwoLayersRepeat() {
+    String code = "void %s_end(void)\n{\n    one();\n\n    two(); /* why */\n    three();\n}\n";
+    SourceTree tree =
+        new SourceTree(
+            List.of(
+                new SourceFile("src/main/c/vhost/vhost_a.c", code.formatted("vhost")),
+                new SourceFile("src/main/c/ublk/ublk_a.c", "int b;\n" + code.formatted("ublk")),
+                new SourceFile("src/main/c/ublk/ublk_c.c", code.replace("two", "other"))));
+    assertThat(TreeRules.repeatedBlocks(tree, "vhost", "ublk", 4))
+        .extracting(Finding::toString)
+        .singleElement()
+        .asString()
+        .contains("ublk_a.c", "2");
+    assertThat(TreeRules.repeatedBlocks(tree, "vhost", "ublk", 5)).isEmpty();
+  }
+
   private static List<String> messages(Rule rule, String path, String text) {
     return rule.check(new SourceFile(path, text)).stream().map(Finding::message).toList();
   }

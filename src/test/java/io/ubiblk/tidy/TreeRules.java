@@ -88,6 +88,47 @@ public final class TreeRules {
         .toList();
   }
 
+  /**
+   * No {@code length} lines of code in a row stand in both layers, their names aside: what both
+   * need belongs below them.
+   */
+  public static List<Finding> repeatedBlocks(
+      SourceTree tree, String layer, String other, int length) {
+    Set<List<String>> known = new HashSet<>();
+    blocks(tree, layer, length).forEach(block -> known.add(block.lines()));
+    return blocks(tree, other, length).stream()
+        .filter(block -> known.contains(block.lines()))
+        .map(block -> block.file().finding(block.number(), "stands in " + layer + " as well"))
+        .toList();
+  }
+
+  private record Block(SourceFile file, int number, List<String> lines) {}
+
+  private static List<Block> blocks(SourceTree tree, String layer, int length) {
+    List<Block> blocks = new ArrayList<>();
+    for (SourceFile file : tree.files()) {
+      if (!file.isC() || !file.isUnder("src/main/c/" + layer)) {
+        continue;
+      }
+      List<String> lines = file.codeLines();
+      List<Integer> numbers = new ArrayList<>();
+      for (int i = 0; i < lines.size(); i++) {
+        String line = lines.get(i).strip();
+        if (line.length() > 2 && !line.startsWith("#")) {
+          numbers.add(i);
+        }
+      }
+      for (int first = 0; first + length <= numbers.size(); first++) {
+        List<String> block =
+            numbers.subList(first, first + length).stream()
+                .map(number -> lines.get(number).strip().replace(layer + "_", ""))
+                .toList();
+        blocks.add(new Block(file, numbers.get(first) + 1, block));
+      }
+    }
+    return blocks;
+  }
+
   private static String testOf(String source) {
     return source.replace("src/main/c/", "src/test/c/").replaceAll("\\.c$", "_test.c");
   }
