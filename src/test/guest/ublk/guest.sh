@@ -135,14 +135,14 @@ mount_disk()
 
 fill_disk()
 {
-    cp -r "$work/payload" $mount_point/ && sync
+    cp -r "$work/payload" $mount_point/ && rm $mount_point/payload/manifest && sync
 }
 
 payload_is_intact()
 {
     sync
     echo 3 >/proc/sys/vm/drop_caches
-    (cd "$mount_point/$1" && sha256sum -c --quiet manifest)
+    (cd "$mount_point/$1" && sha256sum -c --quiet "$work/payload/manifest")
 }
 
 unmount_disk()
