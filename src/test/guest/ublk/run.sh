@@ -39,7 +39,7 @@ die()
 kernel_metapackages=(linux-image-6.12-amd64)
 kernel_cached='linux-image-*deb12-amd64'
 
-scenarios=(plain encrypted lazy kill operate cost)
+scenarios=(plain encrypted lazy kill lazykill operate cost)
 disk_bytes=$((96 * 1024 * 1024))
 boot_silence_s=90
 boot_limit_s=1500
