@@ -13,7 +13,11 @@ import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.function.Consumer;
 
 /**
@@ -29,6 +33,8 @@ final class ConfigFile implements AutoCloseable {
   private final Consumer<String> warnings;
   private final List<Secret> wrapped = new ArrayList<>();
   private final List<Secret> opened = new ArrayList<>();
+  private final List<WrappedSecret> found = new ArrayList<>();
+  private final Map<YamlNode.Scalar, Set<String>> uses = new HashMap<>();
   private ConfigException outOfRange;
 
   ConfigFile(String name, Consumer<String> warnings) {
@@ -40,14 +46,21 @@ final class ConfigFile implements AutoCloseable {
   static YamlNode.Mapping read(ConfigFile file, Path path) throws ConfigException {
     byte[] content = file.bytes(path);
     try {
+      return file.mapping(content);
+    } finally {
+      Arrays.fill(content, (byte) 0);
+    }
+  }
+
+  /** The top-level mapping of {@code content}, which the caller zeroes. */
+  YamlNode.Mapping mapping(byte[] content) throws ConfigException {
+    try {
       if (YamlReader.read(content) instanceof YamlNode.Mapping mapping) {
         return mapping;
       }
       throw new ConfigException("is not a mapping of keys to values");
     } catch (ConfigException e) {
-      throw file.error(e.getMessage());
-    } finally {
-      Arrays.fill(content, (byte) 0);
+      throw error(e.getMessage());
     }
   }
 
@@ -85,6 +98,28 @@ final class ConfigFile implements AutoCloseable {
     return secret;
   }
 
+  /** Remembers a secret and that the key it stands at takes its text. */
+  WrappedSecret found(WrappedSecret secret) {
+    found.add(secret);
+    used(secret.scalar(), secret.keyPath());
+    return secret;
+  }
+
+  /** Remembers that the key at {@code keyPath} takes its value from {@code scalar}. */
+  void used(YamlNode.Scalar scalar, String keyPath) {
+    uses.computeIfAbsent(scalar, unused -> new LinkedHashSet<>()).add(keyPath);
+  }
+
+  /** Every secret so far. */
+  List<WrappedSecret> found() {
+    return found;
+  }
+
+  /** The keys that take the text of {@code scalar}: several, if there are aliases of it. */
+  Set<String> usesOf(YamlNode.Scalar scalar) {
+    return uses.getOrDefault(scalar, Set.of());
+  }
+
   /** Opens a wrapped value; the result is zeroed on close unless {@link #release} came before. */
   Secret open(KeyEncryption kek, String keyPath, String sealedName, Secret value)
       throws ConfigException {
@@ -108,7 +143,8 @@ final class ConfigFile implements AutoCloseable {
     opened.forEach(Secret::close);
   }
 
-  private byte[] bytes(Path path) throws ConfigException {
+  /** Opens {@code path} once and reads it to its end; the caller zeroes the result. */
+  byte[] bytes(Path path) throws ConfigException {
     byte[] buffer = new byte[8192];
     int length = 0;
     try (InputStream in = Files.newInputStream(path)) {

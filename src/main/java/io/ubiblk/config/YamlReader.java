@@ -132,6 +132,9 @@ final class YamlReader {
     if (node == null) {
       throw at(alias, "has an alias for which no complete anchor stands before it");
     }
+    if (node instanceof YamlNode.Scalar scalar) {
+      scalar.aliased(line(alias));
+    }
     return node;
   }
 
@@ -139,7 +142,17 @@ final class YamlReader {
     if (!StandardCharsets.UTF_8.newEncoder().canEncode(event.getValue())) {
       throw at(event, "has an escape that is no Unicode character");
     }
-    return new YamlNode.Scalar(line(event), event.getValue(), event.isPlain());
+    var span = new YamlNode.Span(event.getStartMark().getIndex(), event.getEndMark().getIndex());
+    return new YamlNode.Scalar(line(event), event.getValue(), style(event), span);
+  }
+
+  private static YamlNode.Style style(ScalarEvent event) {
+    if (event.isPlain()) {
+      return YamlNode.Style.PLAIN;
+    } else if (event.isSQuoted()) {
+      return YamlNode.Style.SINGLE_QUOTED;
+    }
+    return event.isDQuoted() ? YamlNode.Style.DOUBLE_QUOTED : YamlNode.Style.BLOCK;
   }
 
   private YamlNode sequence(SequenceStartEvent start, int depth) throws ConfigException {
