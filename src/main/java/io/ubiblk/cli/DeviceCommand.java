@@ -5,11 +5,8 @@ import io.ubiblk.config.ConfigException;
 import io.ubiblk.config.ConfigLoader;
 import io.ubiblk.config.DeviceConfig;
 import io.ubiblk.config.KekFile;
-import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.function.Consumer;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -34,6 +31,8 @@ abstract class DeviceCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
   @Mixin private CommonOptions options;
+
+  @Mixin private LogOption logOption;
 
   private final Programs programs;
   private final LogLevel quietLevel;
@@ -60,12 +59,8 @@ abstract class DeviceCommand implements Callable<Integer> {
   @Override
   public final Integer call() throws Exception {
     options.check();
-    Optional<String> variable = Optional.ofNullable(System.getenv(Logging.VARIABLE));
-    Optional<String> levelWarning = Logging.configure(options.logLevel(), variable, quietLevel);
+    Consumer<String> warnings = logOption.start(quietLevel);
     checkOptions(); // asks a class with a logger, so the log is set up by then
-    Logger log = LoggerFactory.getLogger(spec.name());
-    Consumer<String> warnings = text -> log.warn(Logging.oneLine(text));
-    levelWarning.ifPresent(warnings);
     programs.prepare();
     try (DeviceConfig config = load(warnings)) {
       check(config);

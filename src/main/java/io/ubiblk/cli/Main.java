@@ -6,7 +6,12 @@ import io.ubiblk.backend.MetadataInit;
 import io.ubiblk.backend.VhostBackend;
 import io.ubiblk.config.ConfigException;
 import io.ubiblk.config.DeviceConfig;
+import java.io.FileDescriptor;
+import java.io.FileInputStream;
+import java.io.FileOutputStream;
 import java.io.IOException;
+import java.security.NoSuchAlgorithmException;
+import java.security.SecureRandom;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Consumer;
@@ -29,7 +34,11 @@ import picocli.CommandLine.Spec;
 public final class Main implements Runnable {
   /** Every program, by the name of its launcher. */
   private static final List<String> NAMES =
-      List.of(VhostBackendCommand.NAME, InitMetadataCommand.NAME, DumpMetadataCommand.NAME);
+      List.of(
+          VhostBackendCommand.NAME,
+          InitMetadataCommand.NAME,
+          DumpMetadataCommand.NAME,
+          KeysCommand.NAME);
 
   @Spec private CommandSpec spec;
 
@@ -63,7 +72,7 @@ public final class Main implements Runnable {
   static int execute(Programs programs, Consumer<CommandLine> setUp, String... arguments) {
     // Run by itself, a program calls itself by its own name: that of its launcher, not the jar's.
     boolean named = isNamed(arguments);
-    CommandLine line = new CommandLine(named ? program(arguments[0], programs) : new Main());
+    CommandLine line = named ? program(arguments[0], programs) : new CommandLine(new Main());
     if (!named) {
       NAMES.forEach(name -> line.addSubcommand(program(name, programs)));
     }
@@ -76,11 +85,12 @@ public final class Main implements Runnable {
     return arguments.length > 0 && NAMES.contains(arguments[0]);
   }
 
-  private static DeviceCommand program(String name, Programs programs) {
+  private static CommandLine program(String name, Programs programs) {
     return switch (name) {
-      case VhostBackendCommand.NAME -> new VhostBackendCommand(programs);
-      case InitMetadataCommand.NAME -> new InitMetadataCommand(programs);
-      case DumpMetadataCommand.NAME -> new DumpMetadataCommand(programs);
+      case VhostBackendCommand.NAME -> new CommandLine(new VhostBackendCommand(programs));
+      case InitMetadataCommand.NAME -> new CommandLine(new InitMetadataCommand(programs));
+      case DumpMetadataCommand.NAME -> new CommandLine(new DumpMetadataCommand(programs));
+      case KeysCommand.NAME -> KeysCommand.line(programs);
       default -> throw new IllegalArgumentException("there is no program " + name);
     };
   }
@@ -106,12 +116,26 @@ public final class Main implements Runnable {
   private static final class ExecutionFailed implements IExecutionExceptionHandler {
     @Override
     public int handleExecutionException(Exception e, CommandLine line, ParseResult parsed) {
-      return failed(e, line.getCommandName());
+      return failed(e, line.getCommandSpec().root().name());
     }
   }
 
   /** The programs of this build. */
   private static final class BuiltPrograms implements Programs {
+    @Override
+    public SecretStreams secretStreams() throws IOException {
+      try {
+        // The one that waits, early after boot, until the kernel's random source can be trusted.
+        SecureRandom random = SecureRandom.getInstanceStrong();
+        return new SecretStreams(
+            random,
+            new FileInputStream(FileDescriptor.in),
+            new FileOutputStream(FileDescriptor.out));
+      } catch (NoSuchAlgorithmException e) {
+        throw new IOException("this JVM has no strong random source", e);
+      }
+    }
+
     @Override
     public void prepare() throws IOException {
       VhostBackend.prepare();

@@ -23,4 +23,7 @@ interface Programs {
 
   /** Prints the device's metadata, as lines or as JSON. */
   void dumpMetadata(DeviceConfig config, boolean json, Appendable out) throws Exception;
+
+  /** What {@code keys} works with. */
+  SecretStreams secretStreams() throws Exception;
 }

@@ -3,6 +3,10 @@ package io.ubiblk.cli;
 
 import io.ubiblk.backend.MetadataInit;
 import io.ubiblk.config.DeviceConfig;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.OutputStream;
+import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -14,6 +18,9 @@ final class RecordingPrograms implements Programs {
   Optional<Exception> runFailure = Optional.empty();
   Optional<DeviceConfig> served = Optional.empty();
   boolean keysWereThere;
+  SecureRandom random = new SecureRandom();
+  byte[] in = {};
+  OutputStream out = new ByteArrayOutputStream();
 
   @Override
   public void prepare() throws Exception {
@@ -37,6 +44,12 @@ final class RecordingPrograms implements Programs {
   public void dumpMetadata(DeviceConfig config, boolean json, Appendable out) throws Exception {
     work(json ? "dump json" : "dump", config);
     out.append("dumped\n");
+  }
+
+  @Override
+  public SecretStreams secretStreams() {
+    calls.add("streams");
+    return new SecretStreams(random, new ByteArrayInputStream(in), out);
   }
 
   private void work(String call, DeviceConfig config) throws Exception {
