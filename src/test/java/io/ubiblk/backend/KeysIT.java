@@ -3,7 +3,11 @@ package io.ubiblk.backend;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.ubiblk.config.ConfigLoader;
+import io.ubiblk.config.DeviceConfig;
+import io.ubiblk.config.KekFile;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.file.Files;
@@ -13,6 +17,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -22,6 +27,8 @@ import org.junit.jupiter.api.io.TempDir;
 @Timeout(300)
 class KeysIT {
   private static final Path LAUNCHERS = Path.of(System.getProperty("ubiblk.launchers", "bin"));
+
+  private static final int KILLS = "full".equals(System.getenv("UBIBLK_CHECK")) ? 50 : 5;
 
   @TempDir private Path directory;
   private Path config;
@@ -145,6 +152,98 @@ class KeysIT {
     assertThat(shell(script, config, kek, next, directory.resolve("f1"), directory.resolve("f2")))
         .isEqualTo(Outcome.DONE);
     serve(next);
+  }
+
+  @Test
+  void a_kill_leaves_the_old_file_or_the_new_one() throws Exception {
+    Path next = makeWrappedConfig();
+    Files.setPosixFilePermissions(config, PosixFilePermissions.fromString("rw-------"));
+    String before = Files.readString(config);
+    int replaced = 0;
+    for (int round = 0; round < KILLS; round++) {
+      Files.writeString(config, before);
+      Process rewrap = startRewrap(next);
+      while (rewrap.isAlive() && temporaryFiles().isEmpty()) {
+        Thread.onSpinWait();
+      }
+      rewrap.destroyForcibly().waitFor();
+      boolean untouched = Files.readString(config).equals(before);
+      replaced += untouched ? 0 : 1;
+      try (KekFile opening = KekFile.load(untouched ? kek : next, unused -> {});
+          DeviceConfig loaded = ConfigLoader.load(config, opening, unused -> {})) {
+        assertThat(loaded.encryptionKey()).isPresent();
+      }
+      for (Path left : temporaryFiles()) {
+        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(left)))
+            .isEqualTo("rw-------");
+        Files.delete(left);
+      }
+    }
+    System.out.println(KILLS + " kills, of which " + replaced + " after the file was replaced");
+    Files.writeString(config, before);
+    assertThat(startRewrap(next).waitFor()).isZero();
+    assertThat(temporaryFiles()).isEmpty();
+    serve(next);
+  }
+
+  /** Wraps fresh keys for the configuration under one KEK, and makes another. */
+  private Path makeWrappedConfig() throws Exception {
+    assertThat(keys("generate", "kek", "-o", kek)).isEqualTo(Outcome.DONE);
+    Files.writeString(config, keys("generate", "xts", "-k", kek).out, StandardOpenOption.APPEND);
+    Path next = directory.resolve("next.yaml");
+    assertThat(keys("generate", "kek", "-o", next)).isEqualTo(Outcome.DONE);
+    return next;
+  }
+
+  private Process startRewrap(Path next) throws IOException {
+    var builder =
+        new ProcessBuilder(
+            LAUNCHERS.resolve("keys").toString(),
+            "rewrap",
+            "--config=" + config,
+            "--kek=" + kek,
+            "--new-kek=" + next);
+    builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
+    return builder.inheritIO().start();
+  }
+
+  private List<Path> temporaryFiles() throws IOException {
+    try (Stream<Path> files = Files.list(directory)) {
+      return files.filter(path -> path.getFileName().toString().startsWith(".keys-")).toList();
+    }
+  }
+
+  @Test
+  void who_may_not_keep_the_owner_makes_the_file_private() throws Exception {
+    Path next = makeWrappedConfig();
+    assumeTrue(
+        Files.getAttribute(directory, "unix:uid").equals(0)
+            && shell("setpriv --reuid=65534 --clear-groups test -r \"$0\"").status == 0,
+        "being somebody else needs root, and a tree that others can read");
+    String nobody = "setpriv --reuid=65534 --clear-groups \"$0\" ";
+    for (Path file : List.of(config, kek, next)) {
+      Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-r--r--"));
+    }
+    Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwxr-xr-x"));
+    String before = Files.readString(config);
+    String rewrap = nobody + "rewrap -f \"$1\" -k \"$2\" --new-kek \"$3\"";
+    Outcome readOnly = shell(rewrap, config, kek, next);
+    assertThat(readOnly.status).isEqualTo(1);
+    assertThat(readOnly.err).endsWith(": cannot be made: permission denied\n");
+    assertThat(Files.readString(config)).isEqualTo(before);
+
+    Files.setAttribute(directory, "unix:uid", 65534);
+    Outcome given = shell(rewrap, config, kek, next);
+    assertThat(given.status).isZero();
+    assertThat(given.err)
+        .isEqualTo(
+            "[WARN] keys - "
+                + config
+                + ": its owner and group cannot be kept, so from now on it has mode 0600\n");
+    assertThat(Files.getAttribute(config, "unix:uid")).isEqualTo(65534);
+    assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(config)))
+        .isEqualTo("rw-------");
+    assertThat(temporaryFiles()).isEmpty();
   }
 
   @Test
