@@ -162,10 +162,14 @@ public final class PrivateFile {
     }
   }
 
-  /** Gives {@code to} the owner, group and mode of {@code from}; the mode last, since it opens. */
+  /**
+   * Gives {@code to} the owner, group and mode of {@code from}; the mode last, since it opens.
+   * Links are not followed: who else may write to the directory gets no other file changed.
+   */
   private static void takeOver(Path from, Path to, Consumer<String> warnings) throws IOException {
     PosixFileAttributes wanted = Files.readAttributes(from, PosixFileAttributes.class);
-    PosixFileAttributeView view = Files.getFileAttributeView(to, PosixFileAttributeView.class);
+    PosixFileAttributeView view =
+        Files.getFileAttributeView(to, PosixFileAttributeView.class, LinkOption.NOFOLLOW_LINKS);
     PosixFileAttributes given = view.readAttributes();
     try {
       if (!wanted.owner().equals(given.owner())) {

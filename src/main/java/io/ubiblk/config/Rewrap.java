@@ -10,7 +10,7 @@ import java.util.Optional;
 import java.util.function.Consumer;
 
 /**
- * Wraps every secret of a configuration file under another KEK, in the dialect of today.
+ * Wraps every secret of a configuration file under another KEK, each with a nonce of its own.
  *
  * <p>The file is edited, not printed anew: what is no secret stays byte for byte. Before the result
  * takes the place of the file it was written, synced, read again and loaded under the new KEK, and
