@@ -4,6 +4,7 @@ package io.ubiblk.cli;
 import io.ubiblk.backend.MetadataDump;
 import io.ubiblk.backend.MetadataInit;
 import io.ubiblk.backend.VhostBackend;
+import io.ubiblk.backend.XtsTool;
 import io.ubiblk.config.ConfigException;
 import io.ubiblk.config.DeviceConfig;
 import java.io.IOException;
@@ -29,7 +30,11 @@ import picocli.CommandLine.Spec;
 public final class Main implements Runnable {
   /** Every program, by the name of its launcher. */
   private static final List<String> NAMES =
-      List.of(VhostBackendCommand.NAME, InitMetadataCommand.NAME, DumpMetadataCommand.NAME);
+      List.of(
+          VhostBackendCommand.NAME,
+          InitMetadataCommand.NAME,
+          DumpMetadataCommand.NAME,
+          XtsCommand.NAME);
 
   @Spec private CommandSpec spec;
 
@@ -63,7 +68,7 @@ public final class Main implements Runnable {
   static int execute(Programs programs, Consumer<CommandLine> setUp, String... arguments) {
     // Run by itself, a program calls itself by its own name: that of its launcher, not the jar's.
     boolean named = isNamed(arguments);
-    CommandLine line = new CommandLine(named ? program(arguments[0], programs) : new Main());
+    CommandLine line = named ? program(arguments[0], programs) : new CommandLine(new Main());
     if (!named) {
       NAMES.forEach(name -> line.addSubcommand(program(name, programs)));
     }
@@ -76,11 +81,12 @@ public final class Main implements Runnable {
     return arguments.length > 0 && NAMES.contains(arguments[0]);
   }
 
-  private static DeviceCommand program(String name, Programs programs) {
+  private static CommandLine program(String name, Programs programs) {
     return switch (name) {
-      case VhostBackendCommand.NAME -> new VhostBackendCommand(programs);
-      case InitMetadataCommand.NAME -> new InitMetadataCommand(programs);
-      case DumpMetadataCommand.NAME -> new DumpMetadataCommand(programs);
+      case VhostBackendCommand.NAME -> new CommandLine(new VhostBackendCommand(programs));
+      case InitMetadataCommand.NAME -> new CommandLine(new InitMetadataCommand(programs));
+      case DumpMetadataCommand.NAME -> new CommandLine(new DumpMetadataCommand(programs));
+      case XtsCommand.NAME -> XtsCommand.line(programs);
       default -> throw new IllegalArgumentException("there is no program " + name);
     };
   }
@@ -130,6 +136,17 @@ public final class Main implements Runnable {
     @Override
     public void dumpMetadata(DeviceConfig config, boolean json, Appendable out) throws IOException {
       MetadataDump.run(config, json, out);
+    }
+
+    @Override
+    public void recode(DeviceConfig config, XtsTool.Recoding recoding) throws IOException {
+      XtsTool.recode(config, recoding, System.err);
+    }
+
+    @Override
+    public void reencrypt(DeviceConfig from, DeviceConfig to, XtsTool.Reencryption reencryption)
+        throws IOException {
+      XtsTool.reencrypt(from, to, reencryption, System.err);
     }
   }
 }

@@ -2,6 +2,7 @@
 package io.ubiblk.cli;
 
 import io.ubiblk.backend.MetadataInit;
+import io.ubiblk.backend.XtsTool;
 import io.ubiblk.config.DeviceConfig;
 import java.util.ArrayList;
 import java.util.List;
@@ -37,6 +38,17 @@ final class RecordingPrograms implements Programs {
   public void dumpMetadata(DeviceConfig config, boolean json, Appendable out) throws Exception {
     work(json ? "dump json" : "dump", config);
     out.append("dumped\n");
+  }
+
+  @Override
+  public void recode(DeviceConfig config, XtsTool.Recoding recoding) throws Exception {
+    work("recode " + recoding, config);
+  }
+
+  @Override
+  public void reencrypt(DeviceConfig from, DeviceConfig to, XtsTool.Reencryption reencryption)
+      throws Exception {
+    work("reencrypt to %s %s".formatted(to.path(), reencryption), from);
   }
 
   private void work(String call, DeviceConfig config) throws Exception {
