@@ -119,7 +119,7 @@ while [ "$kills" -lt "$kills_wanted" ] || ! $completed; do
         kill -KILL "$pid" 2>/dev/null || true
     fi
     status=0
-    wait "$pid" || status=$?
+    wait "$pid" 2>/dev/null || status=$?
     pid=
     if [ "$status" = 137 ]; then
         kills=$((kills + 1))

@@ -131,7 +131,9 @@ static int look_at_device(const struct disk_file_params *params, struct disk_fil
         ioctl(file->fd, BLKSSZGET, &sector_bytes) != 0) {
         return error_set_errno(error, -errno, "cannot learn the size of %s", params->path);
     }
-    if (sector_bytes > 0 && (uint32_t)sector_bytes > params->logical_block_size) {
+    /* Tools that read or write a device anew show it to no guest; the page cache serves them. */
+    if (params->access == DISK_UPDATE && sector_bytes > 0 &&
+        (uint32_t)sector_bytes > params->logical_block_size) {
         return error_set(error, -EINVAL,
                          "%s has logical sectors of %d bytes, more than the logical_block_size of "
                          "%u: set logical_block_size to %d",

@@ -57,7 +57,7 @@ final class ProgressPrinter implements Progress, AutoCloseable {
       return;
     }
     long periodNs = terminal ? TERMINAL_PERIOD_NS : LINES_PERIOD_NS;
-    if (done == total || nowNs - shownNs >= periodNs) {
+    if (done >= total || nowNs - shownNs >= periodNs) {
       shownNs = nowNs;
       show(done, total, nowNs - beginNs);
     }
@@ -76,7 +76,7 @@ final class ProgressPrinter implements Progress, AutoCloseable {
   }
 
   private static String bar(long done, long total) {
-    int full = (int) (BAR_CHARACTERS * done / Math.max(1, total));
+    int full = (int) Math.min(BAR_CHARACTERS, (long) BAR_CHARACTERS * done / Math.max(1, total));
     return "[" + "#".repeat(full) + "-".repeat(BAR_CHARACTERS - full) + "]";
   }
 
@@ -90,7 +90,7 @@ final class ProgressPrinter implements Progress, AutoCloseable {
         doneMib,
         (double) total / SECTORS_PER_MIB,
         doneMib / seconds,
-        done == total
+        done >= total
             ? "in " + clock(seconds)
             : clock(seconds * (total - done) / Math.max(1, done)) + " left");
   }

@@ -89,7 +89,8 @@ public final class XtsTool {
       DeviceConfig from, DeviceConfig to, Reencryption reencryption, PrintStream err)
       throws IOException {
     if (to.encryptionKey().orElseThrow().halvesEqual()) {
-      throw new IOException("the two new keys are the same, which weakens the encryption");
+      throw new IOException(
+          "the two new keys of %s are the same, which weakens the encryption".formatted(to.path()));
     }
     DiskTool.run(
         from,

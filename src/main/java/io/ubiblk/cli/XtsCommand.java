@@ -210,6 +210,9 @@ final class XtsCommand extends DeviceCommand {
     addOption(words, "--to-config", toConfig);
     Optional.ofNullable(toKek).ifPresent(kek -> addOption(words, "--to-kek", kek));
     Optional.ofNullable(journal).ifPresent(path -> addOption(words, "--journal", path));
+    if (assumeOldKey) {
+      words.add("--assume-old-key");
+    }
     if (skipHoles) {
       words.add("--skip-holes");
     }
@@ -218,7 +221,10 @@ final class XtsCommand extends DeviceCommand {
 
   private static void addOption(List<String> words, String option, Path path) {
     words.add(option);
-    words.add(path.toAbsolutePath().toString());
+    String text = path.toAbsolutePath().toString();
+    // As a shell wants it.
+    words.add(
+        text.matches("[A-Za-z0-9_./:@%+=,-]+") ? text : "'" + text.replace("'", "'\\''") + "'");
   }
 
   /** A number from 0 to 2^64 - 1, kept in the bits of a signed one. */

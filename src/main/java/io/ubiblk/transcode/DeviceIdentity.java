@@ -12,7 +12,7 @@ import java.util.Optional;
 /**
  * A name for a block device that is the same after the next boot: what lies beside a file cannot
  * lie beside a node of /dev. From sysfs: the UUID of device-mapper, the WWID or serial number of
- * the hardware, the file behind a loop device. What has none of these has the kernel's name.
+ * the hardware, the file behind a loop device. The kernel's own names change from boot to boot.
  */
 final class DeviceIdentity {
   /** Where to look, and what the name begins with. */
@@ -29,31 +29,28 @@ final class DeviceIdentity {
 
   private DeviceIdentity() {}
 
-  /** The name of the block device at that path, fit for a file's name. */
-  static String of(Path device) throws IOException {
+  /** The name of the block device at that path, fit for a file's name; empty: it has none. */
+  static Optional<String> of(Path device) throws IOException {
     long number = ((Number) Files.getAttribute(device, "unix:rdev")).longValue();
     Path link = Path.of("/sys/dev/block", major(number) + ":" + minor(number));
-    return inSysfs(link.toRealPath());
+    return Files.exists(link) ? inSysfs(link.toRealPath()) : Optional.empty();
   }
 
   /** The name of the device that sysfs describes in {@code directory}. */
-  static String inSysfs(Path directory) {
+  static Optional<String> inSysfs(Path directory) {
     Optional<String> partition = attribute(directory.resolve("partition"));
     if (partition.isPresent()) {
-      return inSysfs(directory.getParent()) + "-part" + partition.get();
+      return inSysfs(directory.getParent()).map(whole -> whole + "-part" + partition.get());
     }
     for (Attribute attribute : ATTRIBUTES) {
       Optional<String> value = attribute(directory.resolve(attribute.file()));
       if (value.isPresent()) {
-        return attribute.prefix() + plain(value.get());
+        return Optional.of(attribute.prefix() + plain(value.get()));
       }
     }
-    Optional<String> backing = attribute(directory.resolve("loop/backing_file"));
-    if (backing.isPresent()) {
-      byte[] path = backing.get().getBytes(StandardCharsets.UTF_8);
-      return "loop-" + HexFormat.of().formatHex(Digests.sha256().digest(path));
-    }
-    return "name-" + plain(directory.getFileName().toString());
+    return attribute(directory.resolve("loop/backing_file"))
+        .map(path -> Digests.sha256().digest(path.getBytes(StandardCharsets.UTF_8)))
+        .map(digest -> "loop-" + HexFormat.of().formatHex(digest));
   }
 
   private static Optional<String> attribute(Path file) {

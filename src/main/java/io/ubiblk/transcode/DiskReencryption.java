@@ -8,6 +8,7 @@ import io.ubiblk.nativelib.NativeLog;
 import io.ubiblk.nativelib.NativeXts;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.Optional;
@@ -56,7 +57,8 @@ public final class DiskReencryption {
       throws IOException {
     requireOtherKeys(oldKeys, newKeys);
     if (from.metadataPath().isPresent() != to.metadataPath().isPresent()) {
-      throw new IOException("only one of the two configurations has a metadata_path");
+      throw new IOException(
+          "only one of the two configurations of %s has a metadata_path".formatted(from.path()));
     }
     boolean inPlace = isSame(from.path(), to.path());
     if (from.metadataPath().isPresent()
@@ -103,15 +105,36 @@ public final class DiskReencryption {
             options.threads(),
             JournalLayout.SLOT_SECTORS_MAX,
             new SecureRandom());
+    MarkerFile markers =
+        MarkerFile.of(disk.path())
+            .orElseThrow(
+                () ->
+                    new IOException(
+                        disk.path()
+                            + " has no serial number or the like by which it could be known again"
+                            + " after a boot: it cannot be re-encrypted in place, only copied"));
+    refuseOtherNames(disk);
     try (JournalFile journal =
         new JournalFile(disk.file(), options.journal(), LOCK_TIMEOUT_MS, log)) {
-      new InPlace(disk, MarkerFile.of(disk.path()), journal, oldKeys, newKeys, settings)
-          .run(progress);
+      new InPlace(disk, markers, journal, oldKeys, newKeys, settings).run(progress);
     }
     disk.checkMetadata(newKeys);
   }
 
-  /** The files have their names once they are complete, the disk last. */
+  /** Under another name it could be served with the old keys. */
+  private static void refuseOtherNames(OpenDisk disk) throws IOException {
+    Path path = Path.of(disk.path());
+    if (Files.isRegularFile(path)) {
+      int links = ((Number) Files.getAttribute(path, "unix:nlink")).intValue();
+      if (links > 1) {
+        throw new IOException(
+            "%s has %d names (hard links), must have 1: under the others its marker is not found"
+                .formatted(path, links));
+      }
+    }
+  }
+
+  /** Each of the files has its name once it is complete, the disk first. */
   private static void copy(
       OpenDisk disk,
       NativeXts oldKeys,
@@ -122,53 +145,51 @@ public final class DiskReencryption {
       throws IOException {
     KeyGuard.refuseHalfDone(disk.path());
     refuseWhatIsThere(to.path());
+    refuseWhatIsThere(to.path() + MarkerFile.SUFFIX);
     if (to.metadataPath().isPresent()) {
       refuseWhatIsThere(to.metadataPath().get());
     }
     OldKeys.prove(disk, MarkerFile.of(disk.path()), oldKeys, options.assumeOldKey());
     Coverage coverage = disk.coverage();
     Target content = disk.targets().get(0);
-    long sectorCount = content.store().sectorCount();
-    try (NativeDiskFile made =
-        NativeDiskFile.create(
-            to.path() + PARTIAL,
-            sectorCount * SectorStore.SECTOR_BYTES,
-            to.directIo(),
-            LOCK_TIMEOUT_MS,
-            log)) {
-      new SectorCopy(content, coverage, 0, sectorCount, NativeStore.of(made), 0, progress)
-          .run(options.threads());
-      if (to.metadataPath().isPresent()) {
-        copyMetadata(disk.targets().get(1), to.metadataPath().get(), log);
-      }
-      DurableFiles.rename(Path.of(to.path() + PARTIAL), Path.of(to.path()));
+    copyTo(to.path(), content, coverage, to.directIo(), options.threads(), log, progress);
+    if (to.metadataPath().isPresent()) {
+      Target metadata = disk.targets().get(1);
+      Coverage all = Coverage.everything(metadata.store().sectorCount());
+      copyTo(to.metadataPath().get(), metadata, all, DirectIo.NEVER, 1, log, Progress.NONE);
     }
   }
 
-  private static void copyMetadata(Target metadata, String path, NativeLog log) throws IOException {
-    long sectorCount = metadata.store().sectorCount();
+  private static void copyTo(
+      String path,
+      Target content,
+      Coverage coverage,
+      DirectIo directIo,
+      int threads,
+      NativeLog log,
+      Progress progress)
+      throws IOException {
+    Path partial = Path.of(path + PARTIAL);
+    refuseWhatIsThere(partial.toString());
+    long sectorCount = content.store().sectorCount();
     try (NativeDiskFile made =
         NativeDiskFile.create(
-            path + PARTIAL,
+            partial.toString(),
             sectorCount * SectorStore.SECTOR_BYTES,
-            DirectIo.NEVER,
+            directIo,
             LOCK_TIMEOUT_MS,
             log)) {
-      new SectorCopy(
-              metadata,
-              Coverage.everything(sectorCount),
-              0,
-              sectorCount,
-              NativeStore.of(made),
-              0,
-              Progress.NONE)
-          .run(1);
-      DurableFiles.rename(Path.of(path + PARTIAL), Path.of(path));
+      new SectorCopy(content, coverage, 0, sectorCount, NativeStore.of(made), 0, progress)
+          .run(threads);
+      DurableFiles.rename(partial, Path.of(path));
+    } catch (IOException | RuntimeException e) {
+      DurableFiles.delete(partial);
+      throw e;
     }
   }
 
   private static void refuseWhatIsThere(String path) throws IOException {
-    if (Files.exists(Path.of(path))) {
+    if (Files.exists(Path.of(path), LinkOption.NOFOLLOW_LINKS)) {
       throw new IOException(path + " is there already; a copy makes new files only");
     }
   }

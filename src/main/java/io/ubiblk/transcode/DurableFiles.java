@@ -4,6 +4,7 @@ package io.ubiblk.transcode;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -37,6 +38,17 @@ final class DurableFiles {
     rename(next, file);
   }
 
+  /** Makes a directory and those above it, for everybody to look into. */
+  static void createDirectories(Path directory) throws IOException {
+    if (Files.isDirectory(directory)) {
+      return;
+    }
+    createDirectories(directory.toAbsolutePath().getParent());
+    Files.createDirectory(directory);
+    Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwxr-xr-x"));
+    syncDirectoryOf(directory);
+  }
+
   /** Gives a file another name, in place of what has it. */
   static void rename(Path from, Path to) throws IOException {
     Files.move(from, to, StandardCopyOption.ATOMIC_MOVE);
@@ -51,6 +63,18 @@ final class DurableFiles {
       return;
     }
     syncDirectoryOf(file);
+  }
+
+  /** Makes a file durable that somebody else wrote, and its name. */
+  static void sync(Path file) throws IOException {
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+      channel.force(true);
+    }
+    try {
+      syncDirectoryOf(file);
+    } catch (AccessDeniedException e) {
+      return; // of a directory that may be searched and not read: whoever wrote there syncs it
+    }
   }
 
   /** Makes names in the directory of {@code file} durable. */

@@ -4,10 +4,12 @@ package io.ubiblk.transcode;
 import io.ubiblk.nativelib.NativeBuffer;
 import io.ubiblk.nativelib.NativeXts;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -24,6 +26,9 @@ import org.slf4j.LoggerFactory;
  * </ol>
  */
 final class InPlace {
+  /** Slots that are applied again cover all that was done if there were no more of them. */
+  private static final int APPLIED_AGAIN_MAX = 2;
+
   private static final Logger LOG = LoggerFactory.getLogger(InPlace.class);
 
   private final DiskState disk;
@@ -62,13 +67,17 @@ final class InPlace {
   /** Does the work, or what is left of it. */
   void run(Progress progress) throws IOException {
     Optional<KeyMarker> found = markers.load();
+    if (found.isPresent()) {
+      // Whoever wrote it may have been killed before it was durable, and now it is acted upon.
+      markers.save(found.get());
+    }
     try (NativeBuffer scratch =
         NativeBuffer.allocate("the journal's descriptions", SlotDescriptor.BYTES)) {
       if (found.isPresent() && found.get().state() == KeyMarker.State.REENCRYPTING) {
         resume(found.get(), scratch, progress);
       } else if (found.isPresent() && found.get().check().matches(found.get().newCheck(), to)) {
         LOG.info("{} has the new keys already", disk.path());
-        journals.delete(found.get().journal());
+        journals.delete(found.get().journal(), found.get().journalId());
       } else {
         begin(scratch, progress);
       }
@@ -76,13 +85,18 @@ final class InPlace {
   }
 
   private void begin(NativeBuffer scratch, Progress progress) throws IOException {
-    OldKeys.prove(disk, markers, from, settings.assumeOldKey());
+    OldKeys.prove(disk, Optional.of(markers), from, settings.assumeOldKey());
     Coverage coverage = disk.coverage();
     WorkPlan plan = plan(coverage, Position.START);
     JournalLayout layout =
         JournalLayout.forSectors(Math.min(plan.sectorsLeft(), settings.slotSectorsMax()));
+    Optional<Position> upcoming = plan.upcoming();
+    Optional<Witness> first =
+        upcoming.isPresent()
+            ? Optional.of(Witness.read(disk.targets(), upcoming.get(), scratch.bytes()))
+            : Optional.empty();
     JournalHeader header =
-        new JournalHeader(JournalId.random(settings.random()), layout, disk.path());
+        new JournalHeader(JournalId.random(settings.random()), layout, disk.path(), first);
     Journal journal = create(header, scratch);
     KeyCheck check = KeyCheck.random(settings.random());
     KeyMarker marker =
@@ -92,11 +106,18 @@ final class InPlace {
             settings.command(),
             journals.path(),
             header.id(),
+            lengths(),
             check.salt(),
             check.valueOf(from),
             check.valueOf(to));
-    markers.save(marker);
-    complete(marker, journal, plan, 1, scratch, progress);
+    markers.save(marker); // if this fails, it may be there all the same: the journal stays
+    complete(marker, journal, plan, Optional.empty(), scratch, progress);
+  }
+
+  private String lengths() {
+    return disk.targets().stream()
+        .map(target -> Long.toString(target.store().sectorCount()))
+        .collect(Collectors.joining(" "));
   }
 
   private Journal create(JournalHeader header, NativeBuffer scratch) throws IOException {
@@ -119,22 +140,48 @@ final class InPlace {
       throws IOException {
     requireKeys(marker, marker.oldCheck(), from, "decrypt");
     requireKeys(marker, marker.newCheck(), to, "encrypt");
+    if (!marker.sectors().equals(lengths())) {
+      throw new IOException(
+          "%s is half re-encrypted, and was %s sectors long (disk, metadata), not %s: it is another"
+                  .formatted(disk.path(), marker.sectors(), lengths())
+              + " disk, or the configuration has another metadata_path");
+    }
     Journal journal =
         Journal.open(journals.open(marker.journal()), marker.journalId(), scratch.bytes());
     List<Journal.CompleteSlot> slots = journal.newestSlots(scratch.bytes());
-    Position position = Position.START;
-    long sequence = 1;
+    Optional<SlotDescriptor> last =
+        slots.isEmpty() ? Optional.empty() : Optional.of(slots.get(slots.size() - 1).descriptor());
+    checkWitnesses(journal, last, scratch);
+    for (Journal.CompleteSlot slot : slots) {
+      forEachExtent(journal, slot, (extent, content) -> {});
+    }
+    journal.confirm(slots, scratch.bytes());
     for (Journal.CompleteSlot slot : slots) {
       applyAgain(journal, slot);
-      position = slot.descriptor().end();
-      sequence = slot.descriptor().sequence() + 1;
     }
     LOG.info("{}: going on with what was begun", disk.path());
+    Position position = last.map(SlotDescriptor::end).orElse(Position.START);
     Coverage coverage =
         position.target() == 0
             ? disk.coverage()
             : Coverage.everything(disk.targets().get(0).store().sectorCount());
-    complete(marker, journal, plan(coverage, position), sequence, scratch, progress);
+    complete(marker, journal, plan(coverage, position), last, scratch, progress);
+  }
+
+  /** Before anything is written. The slots that are applied again say nothing of the rest. */
+  private void checkWitnesses(Journal journal, Optional<SlotDescriptor> last, NativeBuffer scratch)
+      throws IOException {
+    Optional<Witness> behind = last.isPresent() ? last.get().behind() : journal.begin();
+    boolean right = behind.isEmpty() || behind.get().holds(disk.targets(), scratch.bytes());
+    if (last.isPresent() && last.get().sequence() > APPLIED_AGAIN_MAX) {
+      right &= last.get().first().holds(disk.targets(), scratch.bytes());
+    }
+    if (!right) {
+      throw new IOException(
+          "%s is half re-encrypted, and is not what its journal has left: the journal is damaged or"
+                  .formatted(disk.path())
+              + " an older copy, or the disk was restored or written meanwhile");
+    }
   }
 
   private void requireKeys(KeyMarker marker, String value, NativeXts keys, String verb)
@@ -148,18 +195,32 @@ final class InPlace {
 
   /** Writes what may be half written. What is written already is written once more. */
   private void applyAgain(Journal journal, Journal.CompleteSlot slot) throws IOException {
+    forEachExtent(
+        journal,
+        slot,
+        (extent, content) ->
+            disk.targets().get(extent.target()).store().write(extent.sector(), content));
+    SlotPipeline.sync(disk.targets(), slot.descriptor().extents());
+  }
+
+  /** Reads and checks what a slot holds, and hands it on, piece by piece. */
+  private void forEachExtent(Journal journal, Journal.CompleteSlot slot, ExtentUse use)
+      throws IOException {
     List<Extent> extents = slot.descriptor().extents();
     checkExtents(extents);
     long bytes = (long) Extent.SECTORS_MAX * SectorStore.SECTOR_BYTES;
     try (NativeBuffer memory = NativeBuffer.allocate("sectors of the journal", bytes)) {
       for (int i = 0; i < extents.size(); i++) {
         Extent extent = extents.get(i);
-        var content = memory.bytes().limit(extent.byteLength());
+        ByteBuffer content = memory.bytes().limit(extent.byteLength());
         journal.readData(slot.slot(), extent, slot.descriptor().digests().get(i), content);
-        disk.targets().get(extent.target()).store().write(extent.sector(), content);
+        use.with(extent, content);
       }
     }
-    SlotPipeline.sync(disk.targets(), extents);
+  }
+
+  private interface ExtentUse {
+    void with(Extent extent, ByteBuffer content) throws IOException;
   }
 
   private void checkExtents(List<Extent> extents) throws IOException {
@@ -179,23 +240,17 @@ final class InPlace {
       KeyMarker marker,
       Journal journal,
       WorkPlan plan,
-      long sequence,
+      Optional<SlotDescriptor> last,
       NativeBuffer scratch,
       Progress progress)
       throws IOException {
     try (SlotPipeline pipeline =
         new SlotPipeline(
-            disk.targets(),
-            journal,
-            plan,
-            scratch.bytes(),
-            sequence,
-            settings.threads(),
-            progress)) {
+            disk.targets(), journal, plan, scratch.bytes(), last, settings.threads(), progress)) {
       pipeline.run();
     }
     markers.save(marker.done());
-    journals.delete(marker.journal());
+    journals.delete(marker.journal(), marker.journalId());
   }
 
   private WorkPlan plan(Coverage ofDisk, Position start) {

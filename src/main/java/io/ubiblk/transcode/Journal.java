@@ -37,10 +37,13 @@ final class Journal {
    */
   static Journal create(SectorStore store, JournalHeader header, ByteBuffer scratch)
       throws IOException {
+    // First of all, so that what a kill leaves of it is known to be of a journal.
+    JournalHeader.writeUnfinished(scratch.clear());
+    store.write(0, scratch.limit(JournalHeader.BYTES));
     scratch.clear().put(new byte[scratch.capacity()]);
     long sectorCount = header.layout().sectorCount();
     int chunkSectors = scratch.capacity() / SectorStore.SECTOR_BYTES;
-    for (long sector = 0; sector < sectorCount; sector += chunkSectors) {
+    for (long sector = JournalLayout.HEADER_SECTORS; sector < sectorCount; sector += chunkSectors) {
       int count = (int) Math.min(chunkSectors, sectorCount - sector);
       store.write(sector, scratch.clear().limit(count * SectorStore.SECTOR_BYTES));
     }
@@ -76,6 +79,23 @@ final class Journal {
 
   JournalId id() {
     return header.id();
+  }
+
+  /** The first sectors that are to be converted, as they were at the beginning. */
+  Optional<Witness> begin() {
+    return header.begin();
+  }
+
+  /**
+   * Makes complete slots durable that were found. Whoever wrote them may have been killed before he
+   * knew that they are; only what is written again can be trusted after a sync.
+   */
+  void confirm(List<CompleteSlot> slots, ByteBuffer scratch) throws IOException {
+    for (CompleteSlot slot : slots) {
+      slot.descriptor().write(scratch.clear());
+      store.write(layout().descriptorSector(slot.slot()), scratch.limit(SlotDescriptor.BYTES));
+    }
+    store.sync();
   }
 
   /** Writes an extent's new content into a slot. */

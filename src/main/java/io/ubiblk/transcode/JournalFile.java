@@ -6,8 +6,13 @@ import io.ubiblk.nativelib.NativeBuffer;
 import io.ubiblk.nativelib.NativeDiskFile;
 import io.ubiblk.nativelib.NativeLog;
 import java.io.IOException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -18,6 +23,9 @@ final class JournalFile implements JournalFiles, AutoCloseable {
 
   /** Follows the name of a disk that is a file. */
   private static final String SUFFIX = ".ubiblk-journal";
+
+  private static final FileAttribute<?> OWNER_ONLY =
+      PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
 
   private static final int SECTOR_BYTES = SectorStore.SECTOR_BYTES;
 
@@ -54,12 +62,22 @@ final class JournalFile implements JournalFiles, AutoCloseable {
 
   @Override
   public SectorStore create(long sectorCount) throws IOException {
-    refuseWhatIsThere();
+    removeLeftOver(path);
+    removeLeftOver(unfinished());
+    try {
+      Files.createFile(unfinished(), OWNER_ONLY);
+    } catch (FileSystemException e) {
+      throw new IOException("cannot make the journal " + unfinished() + ": " + reason(e), e);
+    }
     NativeDiskFile made =
         NativeDiskFile.create(
             unfinished().toString(), sectorCount * SECTOR_BYTES, DirectIo.AUTO, lockTimeoutMs, log);
     file = Optional.of(made);
     return NativeStore.of(made);
+  }
+
+  private static String reason(FileSystemException e) {
+    return e instanceof NoSuchFileException ? "no such directory" : e.getReason();
   }
 
   @Override
@@ -73,66 +91,102 @@ final class JournalFile implements JournalFiles, AutoCloseable {
     DurableFiles.delete(unfinished());
   }
 
-  /** What a crash leaves of a journal that is not complete has this name, and is replaced. */
+  /** What a crash leaves of a journal that is not complete has this name. */
   private Path unfinished() {
     return path.resolveSibling(path.getFileName() + ".new");
   }
 
-  /** A file that is no journal may be anything; another disk's journal may be all that saves it. */
-  private void refuseWhatIsThere() throws IOException {
-    if (!Files.exists(path)) {
+  /**
+   * Removes a journal that nothing came of. What is no journal may be anything, and one that has
+   * something in it may be all that saves some disk.
+   */
+  private void removeLeftOver(Path there) throws IOException {
+    if (!Files.exists(there, LinkOption.NOFOLLOW_LINKS)) {
       return;
-    } else if (!Files.isRegularFile(path)) {
-      throw new IOException(path + " is not a regular file, and so cannot be the journal");
+    } else if (!Files.isRegularFile(there, LinkOption.NOFOLLOW_LINKS)) {
+      throw new IOException(there + " is not a regular file, and so cannot be the journal");
+    } else if (Files.size(there) > 0) {
+      refuseWhatIsNeeded(there);
     }
-    Optional<JournalHeader> header;
-    try (NativeDiskFile there =
-            NativeDiskFile.open(
-                path(),
-                NativeDiskFile.Access.READ,
-                DirectIo.NEVER,
-                SECTOR_BYTES,
-                lockTimeoutMs,
-                log);
-        NativeBuffer scratch = NativeBuffer.allocate("a header", JournalHeader.BYTES)) {
-      header = JournalHeader.of(NativeStore.of(there), scratch.bytes());
+    LOG.info("{}: a journal that nothing came of is removed", there);
+    DurableFiles.delete(there);
+  }
+
+  private void refuseWhatIsNeeded(Path there) throws IOException {
+    try (NativeDiskFile left = open(there);
+        NativeBuffer scratch = NativeBuffer.allocate("a header", SlotDescriptor.BYTES)) {
+      if (left.nextData(0) == left.byteLength()) {
+        return; // not a byte was written
+      }
+      SectorStore store = NativeStore.of(left);
+      if (store.sectorCount() >= JournalLayout.HEADER_SECTORS) {
+        store.read(0, scratch.bytes().limit(JournalHeader.BYTES));
+      }
+      if (!JournalHeader.hasMagic(scratch.bytes())) {
+        throw new IOException(there + " is there, and is no journal: give another --journal");
+      }
+      Optional<JournalHeader> header = JournalHeader.read(scratch.bytes());
+      if (header.isPresent()
+          && !Journal.open(store, header.get().id(), scratch.bytes())
+              .newestSlots(scratch.bytes())
+              .isEmpty()) {
+        throw new IOException(
+            "%s is the journal of %s, which is half re-encrypted: give another --journal"
+                .formatted(there, header.get().disk()));
+      }
     }
-    if (header.isEmpty()) {
-      throw new IOException(
-          path + " is there, and is no journal: remove it, or give another --journal");
-    } else if (!header.get().disk().equals(disk)) {
-      throw new IOException(
-          "%s is the journal of %s: give another --journal".formatted(path, header.get().disk()));
-    }
-    LOG.info("{}: a journal that nothing came of is replaced", path);
+  }
+
+  private NativeDiskFile open(Path where) throws IOException {
+    return NativeDiskFile.open(
+        where.toString(),
+        NativeDiskFile.Access.UPDATE,
+        DirectIo.AUTO,
+        SECTOR_BYTES,
+        lockTimeoutMs,
+        log);
   }
 
   @Override
   public SectorStore open(String begun) throws IOException {
-    Path where = wanted.orElse(Path.of(begun));
     try {
-      NativeDiskFile opened =
-          NativeDiskFile.open(
-              where.toString(),
-              NativeDiskFile.Access.UPDATE,
-              DirectIo.AUTO,
-              SECTOR_BYTES,
-              lockTimeoutMs,
-              log);
+      NativeDiskFile opened = open(where(begun));
       file = Optional.of(opened);
       return NativeStore.of(opened);
     } catch (IOException | IllegalArgumentException e) {
       throw new IOException(
-          "%s is half re-encrypted, and its journal cannot be opened: %s"
-              .formatted(disk, e.getMessage()),
+          "%s is half re-encrypted, and its journal cannot be opened (--journal says where it is):"
+                  .formatted(disk)
+              + " "
+              + e.getMessage(),
           e);
     }
   }
 
+  /** Where it is wanted; else where it was begun; else, if all was moved, where it would be now. */
+  private Path where(String begun) {
+    return wanted.orElse(Files.exists(Path.of(begun)) ? Path.of(begun) : path);
+  }
+
   @Override
-  public void delete(String begun) throws IOException {
+  public void delete(String begun, JournalId id) throws IOException {
     close();
-    DurableFiles.delete(wanted.orElse(Path.of(begun)));
+    Path there = where(begun);
+    if (Files.isRegularFile(there, LinkOption.NOFOLLOW_LINKS) && isJournal(there, id)) {
+      DurableFiles.delete(there);
+    }
+  }
+
+  private boolean isJournal(Path there, JournalId id) throws IOException {
+    try (NativeDiskFile left = open(there);
+        NativeBuffer scratch = NativeBuffer.allocate("a header", JournalHeader.BYTES)) {
+      return JournalHeader.of(NativeStore.of(left), scratch.bytes())
+          .filter(header -> header.id().equals(id))
+          .isPresent();
+    } catch (IOException | IllegalArgumentException e) {
+      LOG.debug("{} is not the journal of {}", there, disk, e);
+      return false; // in use, or no whole sectors: not the one that was begun here
+    }
   }
 
   @Override

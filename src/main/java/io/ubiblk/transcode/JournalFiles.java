@@ -30,6 +30,10 @@ interface JournalFiles {
    */
   SectorStore open(String path) throws IOException;
 
-  /** Removes the journal, if it is there. */
-  void delete(String path) throws IOException;
+  /**
+   * Removes the journal, if it is there; another one stays.
+   *
+   * @param path where it was made; the owner may know better
+   */
+  void delete(String path, JournalId id) throws IOException;
 }

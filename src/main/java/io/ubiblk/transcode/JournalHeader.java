@@ -12,13 +12,15 @@ import java.util.Optional;
  * The first sectors of a journal: which one it is, of which disk, and its layout.
  *
  * @param disk the disk's path, for people
+ * @param begin the first sectors that are to be converted, as they are; empty: there are none
  */
-record JournalHeader(JournalId id, JournalLayout layout, String disk) {
+record JournalHeader(JournalId id, JournalLayout layout, String disk, Optional<Witness> begin) {
   static final int BYTES = JournalLayout.HEADER_SECTORS * SectorStore.SECTOR_BYTES;
 
   private static final byte[] MAGIC = "UBIBLKJ1".getBytes(StandardCharsets.US_ASCII);
   private static final int DIGEST_OFFSET = BYTES - Digests.BYTES;
-  private static final int PATH_OFFSET = MAGIC.length + JournalId.BYTES + 2 * Integer.BYTES;
+  private static final int PATH_OFFSET =
+      MAGIC.length + JournalId.BYTES + 2 * Integer.BYTES + Witness.STORED_BYTES;
 
   /** A path that is longer is cut: it is only read by people. */
   private static final int PATH_BYTES_MAX = DIGEST_OFFSET - PATH_OFFSET;
@@ -31,8 +33,20 @@ record JournalHeader(JournalId id, JournalLayout layout, String disk) {
     header.put(new byte[BYTES]).rewind();
     header.put(MAGIC);
     id.write(header);
-    header.putInt(layout.slotSectors()).putInt(pathBytes).put(path, 0, pathBytes);
+    header.putInt(layout.slotSectors()).putInt(pathBytes);
+    Witness.write(begin, header);
+    header.put(path, 0, pathBytes);
     header.put(DIGEST_OFFSET, Digests.of(header.duplicate().clear().limit(DIGEST_OFFSET)));
+  }
+
+  /** Puts what only begins like a header: of a file that is to become a journal. */
+  static void writeUnfinished(ByteBuffer into) {
+    into.slice(into.position(), BYTES).put(new byte[BYTES]).rewind().put(MAGIC);
+  }
+
+  /** Whether the bytes at the position begin like a header, finished or not. */
+  static boolean hasMagic(ByteBuffer from) {
+    return from.slice(from.position(), MAGIC.length).equals(ByteBuffer.wrap(MAGIC));
   }
 
   /** Reads from the position of {@code from} on; empty: it is no journal's header, or torn. */
@@ -49,10 +63,11 @@ record JournalHeader(JournalId id, JournalLayout layout, String disk) {
     JournalId id = JournalId.read(header);
     int slotSectors = header.getInt();
     byte[] path = new byte[header.getInt()];
+    Optional<Witness> begin = Witness.read(header);
     header.get(path);
     return Optional.of(
         new JournalHeader(
-            id, new JournalLayout(slotSectors), new String(path, StandardCharsets.UTF_8)));
+            id, new JournalLayout(slotSectors), new String(path, StandardCharsets.UTF_8), begin));
   }
 
   /** The header of the journal in {@code store}; empty if that is no journal. */

@@ -16,23 +16,36 @@ public final class KeyGuard {
    * @throws IOException if the disk's keys are being changed, or are others
    */
   public static void check(String diskPath, Optional<NativeXts> keys) throws IOException {
-    MarkerFile file = MarkerFile.of(diskPath);
-    Optional<KeyMarker> marker = file.load();
+    Optional<MarkerFile> file = MarkerFile.of(diskPath);
+    Optional<KeyMarker> marker = file.isPresent() ? file.get().load() : Optional.empty();
     if (marker.isEmpty()) {
       return;
     }
     refuseHalfDone(diskPath, marker.get());
     if (keys.isEmpty() || !marker.get().check().matches(marker.get().newCheck(), keys.get())) {
       throw new IOException(
-          "%s was re-encrypted, and %s are not its keys (%s knows them): use the configuration that"
-                  .formatted(diskPath, keys.isEmpty() ? "no keys" : "these", file.path())
-              + " it was re-encrypted to");
+          "%s was re-encrypted, and %s are not its keys: use the configuration that it was"
+                  .formatted(diskPath, keys.isEmpty() ? "no keys" : "these")
+              + " re-encrypted to. (If it is another disk by that name, remove "
+              + file.get().path()
+              + ")");
+    }
+  }
+
+  /** Refuses to write over a disk that has a marker. */
+  static void refuseMarked(String path) throws IOException {
+    Optional<MarkerFile> file = MarkerFile.of(path);
+    if (file.isPresent() && file.get().load().isPresent()) {
+      throw new IOException(
+          "%s is a disk whose keys were changed (%s): give another output, or remove both"
+              .formatted(path, file.get().path()));
     }
   }
 
   /** Looks whether a disk has its old keys in one place and its new ones in another. */
   static void refuseHalfDone(String diskPath) throws IOException {
-    Optional<KeyMarker> marker = MarkerFile.of(diskPath).load();
+    Optional<MarkerFile> file = MarkerFile.of(diskPath);
+    Optional<KeyMarker> marker = file.isPresent() ? file.get().load() : Optional.empty();
     if (marker.isPresent()) {
       refuseHalfDone(diskPath, marker.get());
     }

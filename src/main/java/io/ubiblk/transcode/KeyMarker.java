@@ -17,6 +17,7 @@ import java.util.Properties;
  * @param command the command line that does the work, for people
  * @param journal where the journal is, or was
  * @param journalId which journal it is
+ * @param sectors how long disk and metadata are, for instance {@code 8192 40}
  * @param salt of both check values
  * @param oldCheck by which the old keys are known
  * @param newCheck by which the new keys are known
@@ -27,6 +28,7 @@ record KeyMarker(
     String command,
     String journal,
     JournalId journalId,
+    String sectors,
     String salt,
     String oldCheck,
     String newCheck) {
@@ -50,7 +52,7 @@ record KeyMarker(
   /** The same with the work done. */
   KeyMarker done() {
     return new KeyMarker(
-        State.REENCRYPTED, disk, command, journal, journalId, salt, oldCheck, newCheck);
+        State.REENCRYPTED, disk, command, journal, journalId, sectors, salt, oldCheck, newCheck);
   }
 
   /** By which values are computed. */
@@ -66,6 +68,7 @@ record KeyMarker(
     lines.setProperty("command", command);
     lines.setProperty("journal", journal);
     lines.setProperty("journal_id", journalId.toString());
+    lines.setProperty("sectors", sectors);
     lines.setProperty("salt", salt);
     lines.setProperty("old_check", oldCheck);
     lines.setProperty("new_check", newCheck);
@@ -99,6 +102,7 @@ record KeyMarker(
               line(lines, "command"),
               line(lines, "journal"),
               JournalId.parse(line(lines, "journal_id")),
+              line(lines, "sectors"),
               line(lines, "salt"),
               hex(line(lines, "old_check")),
               hex(line(lines, "new_check")));

@@ -9,7 +9,7 @@ interface MarkerStore {
   /** Where that is, for sentences. */
   String path();
 
-  /** What is there; empty: the disk's keys were never changed. */
+  /** What is there, durable; empty: the disk's keys were never changed. */
   Optional<KeyMarker> load() throws IOException;
 
   /** Replaces what is there; a power cut leaves the one or the other. Durable on return. */

@@ -20,6 +20,7 @@ final class SectorCopy {
   private final Progress progress;
   private final long total;
   private long done;
+  private boolean failed;
 
   /**
    * A copy that is ready to run.
@@ -56,6 +57,7 @@ final class SectorCopy {
   }
 
   private Void copyPieces() throws IOException {
+    boolean completed = false;
     long bytes = (long) Extent.SECTORS_MAX * SectorStore.SECTOR_BYTES;
     try (NativeBuffer memory = NativeBuffer.allocate("sectors to copy", bytes)) {
       for (List<Extent> next = next(); !next.isEmpty(); next = next()) {
@@ -66,12 +68,22 @@ final class SectorCopy {
         destination.write(extent.sector() + shift, content);
         ended(extent);
       }
+      completed = true;
       return null;
+    } finally {
+      if (!completed) {
+        fail();
+      }
     }
   }
 
+  /** Nothing more once some thread has failed: its failure is to be told at once. */
   private synchronized List<Extent> next() throws IOException {
-    return plan.next(Extent.SECTORS_MAX, 1);
+    return failed ? List.of() : plan.next(Extent.SECTORS_MAX, 1);
+  }
+
+  private synchronized void fail() {
+    failed = true;
   }
 
   private synchronized void ended(Extent extent) {

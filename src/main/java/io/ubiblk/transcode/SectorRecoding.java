@@ -89,6 +89,9 @@ public final class SectorRecoding {
       if (decode) {
         KeyGuard.refuseHalfDone(input);
       }
+      if (Files.exists(Path.of(output))) {
+        KeyGuard.refuseMarked(output);
+      }
       long count = end - range.start();
       long outputSectors = decode || count == 0 ? count : end;
       try (NativeDiskFile out =
@@ -103,6 +106,9 @@ public final class SectorRecoding {
                 decode ? -range.start() : 0,
                 progress)
             .run(threads);
+        if (!out.isBlockDevice()) {
+          DurableFiles.syncDirectoryOf(Path.of(output));
+        }
       }
     }
   }

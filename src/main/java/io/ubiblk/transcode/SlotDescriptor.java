@@ -15,13 +15,21 @@ import java.util.Optional;
  *
  * @param sequence 1 for the first slot that was written, and so on
  * @param digests one for each extent
+ * @param first the first sectors that were converted, as they became
+ * @param behind the first sectors that are left to convert, as they are; empty: none are
  */
-record SlotDescriptor(JournalId id, long sequence, List<Extent> extents, List<byte[]> digests) {
+record SlotDescriptor(
+    JournalId id,
+    long sequence,
+    List<Extent> extents,
+    List<byte[]> digests,
+    Witness first,
+    Optional<Witness> behind) {
   static final int BYTES = JournalLayout.DESCRIPTOR_SECTORS * SectorStore.SECTOR_BYTES;
 
   private static final byte[] MAGIC = "UBIBLKS1".getBytes(StandardCharsets.US_ASCII);
   private static final int FIXED_BYTES =
-      MAGIC.length + JournalId.BYTES + Long.BYTES + 2 * Integer.BYTES;
+      MAGIC.length + JournalId.BYTES + Long.BYTES + 2 * Integer.BYTES + 2 * Witness.STORED_BYTES;
   private static final int EXTENT_BYTES = 3 * Integer.BYTES + Long.BYTES + Digests.BYTES;
   private static final int DIGEST_OFFSET = BYTES - Digests.BYTES;
 
@@ -35,6 +43,8 @@ record SlotDescriptor(JournalId id, long sequence, List<Extent> extents, List<by
     bytes.put(MAGIC);
     id.write(bytes);
     bytes.putLong(sequence).putInt(extents.size()).putInt(0);
+    Witness.write(Optional.of(first), bytes);
+    Witness.write(behind, bytes);
     for (int i = 0; i < extents.size(); i++) {
       Extent extent = extents.get(i);
       bytes.putLong(extent.sector()).putInt(extent.target());
@@ -62,6 +72,8 @@ record SlotDescriptor(JournalId id, long sequence, List<Extent> extents, List<by
     long sequence = bytes.getLong();
     int count = bytes.getInt();
     bytes.getInt();
+    Witness first = Witness.read(bytes).orElseThrow();
+    Optional<Witness> behind = Witness.read(bytes);
     List<Extent> extents = new ArrayList<>();
     List<byte[]> digests = new ArrayList<>();
     for (int i = 0; i < count; i++) {
@@ -71,7 +83,7 @@ record SlotDescriptor(JournalId id, long sequence, List<Extent> extents, List<by
       bytes.get(ofExtent);
       digests.add(ofExtent);
     }
-    return Optional.of(new SlotDescriptor(id, sequence, extents, digests));
+    return Optional.of(new SlotDescriptor(id, sequence, extents, digests, first, behind));
   }
 
   /** Where the work goes on behind it. */

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.Future;
 import java.util.stream.IntStream;
@@ -30,6 +31,7 @@ final class SlotPipeline implements AutoCloseable {
   private final Work applier = new Work("reencrypt-apply", 1);
   private final List<NativeBuffer> memory = new ArrayList<>();
   private final ByteBuffer scratch;
+  private Optional<Witness> first;
   private long sequence;
   private long done;
 
@@ -37,7 +39,7 @@ final class SlotPipeline implements AutoCloseable {
    * A pipeline that is ready to run.
    *
    * @param scratch memory for a description of a slot
-   * @param sequence number of the first slot
+   * @param last what was completed before; empty: this is the beginning
    * @param threads that read, convert and write
    */
   SlotPipeline(
@@ -45,7 +47,7 @@ final class SlotPipeline implements AutoCloseable {
       Journal journal,
       WorkPlan plan,
       ByteBuffer scratch,
-      long sequence,
+      Optional<SlotDescriptor> last,
       int threads,
       Progress progress)
       throws IOException {
@@ -53,13 +55,19 @@ final class SlotPipeline implements AutoCloseable {
     this.journal = journal;
     this.plan = plan;
     this.scratch = scratch;
-    this.sequence = sequence;
+    sequence = last.map(descriptor -> descriptor.sequence() + 1).orElse(1L);
+    first = last.map(SlotDescriptor::first);
     this.progress = progress;
     total = plan.sectorsLeft();
     pieces = new Work("reencrypt", threads);
-    for (int i = 0; i < IN_WORK; i++) {
-      long bytes = (long) journal.layout().slotSectors() * SectorStore.SECTOR_BYTES;
-      memory.add(NativeBuffer.allocate("sectors to re-encrypt", bytes));
+    try {
+      for (int i = 0; i < IN_WORK; i++) {
+        long bytes = (long) journal.layout().slotSectors() * SectorStore.SECTOR_BYTES;
+        memory.add(NativeBuffer.allocate("sectors to re-encrypt", bytes));
+      }
+    } catch (OutOfMemoryError e) {
+      close();
+      throw e;
     }
   }
 
@@ -100,9 +108,28 @@ final class SlotPipeline implements AutoCloseable {
     Prepared prepared = new Prepared(extents, memory.get((int) (sequence % IN_WORK)).bytes());
     List<byte[]> digests =
         pieces.all(extents.stream().map(extent -> convert(slot, extent, prepared)).toList());
-    journal.complete(slot, new SlotDescriptor(journal.id(), sequence, extents, digests), scratch);
+    if (first.isEmpty()) {
+      first = Optional.of(firstOf(prepared));
+    }
+    Optional<Position> upcoming = plan.upcoming();
+    Optional<Witness> behind =
+        upcoming.isPresent()
+            ? Optional.of(Witness.read(targets, upcoming.get(), scratch))
+            : Optional.empty();
+    journal.complete(
+        slot,
+        new SlotDescriptor(journal.id(), sequence, extents, digests, first.get(), behind),
+        scratch);
     sequence++;
     return prepared;
+  }
+
+  /** The first sectors of all, as they become. */
+  private static Witness firstOf(Prepared prepared) {
+    Extent extent = prepared.extents().get(0);
+    ByteBuffer content = prepared.content(extent);
+    int bytes = Math.min(content.limit(), Witness.SECTORS_MAX * SectorStore.SECTOR_BYTES);
+    return Witness.of(new Position(extent.target(), extent.sector()), content.limit(bytes));
   }
 
   private Callable<byte[]> convert(int slot, Extent extent, Prepared prepared) {

@@ -10,6 +10,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /** Threads that share pieces of work. Whoever waits is told of a failure once all have ended. */
@@ -55,10 +56,10 @@ final class Work implements AutoCloseable {
     }
     if (failure instanceof IOException e) {
       throw e;
+    } else if (failure instanceof RuntimeException e) {
+      throw e;
     } else if (failure instanceof Error e) {
       throw e;
-    } else if (failure != null) {
-      throw new IllegalStateException(failure);
     }
     return results;
   }
@@ -68,9 +69,20 @@ final class Work implements AutoCloseable {
     return ended(List.of(begun)).get(0);
   }
 
-  /** Begins no further piece. */
+  /** Ends the threads, once the pieces have ended that were begun: they use what is freed next. */
   @Override
   public void close() {
     threads.shutdown();
+    boolean interrupted = false;
+    while (!threads.isTerminated()) {
+      try {
+        threads.awaitTermination(1, TimeUnit.MINUTES);
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
   }
 }

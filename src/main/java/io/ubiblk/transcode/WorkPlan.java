@@ -4,6 +4,7 @@ package io.ubiblk.transcode;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /** What is left to do, handed out in pieces, in order. Used by one thread. */
 final class WorkPlan {
@@ -31,9 +32,9 @@ final class WorkPlan {
     return left;
   }
 
-  /** Where {@link #next} goes on. */
-  Position position() {
-    return position;
+  /** The sector that {@link #next} begins with; empty: all was handed out. */
+  Optional<Position> upcoming() throws IOException {
+    return moveToWork() ? Optional.of(position) : Optional.empty();
   }
 
   /**

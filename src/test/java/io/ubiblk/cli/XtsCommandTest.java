@@ -71,7 +71,8 @@ class XtsCommandTest {
             run("--action reencrypt --to-config OTHER --journal /j --assume-old-key --skip-holes"))
         .isZero();
     String command =
-        "xts --action reencrypt --config %s --to-config %s --journal /j --skip-holes"
+        ("xts --action reencrypt --config %s --to-config %s --journal /j --assume-old-key"
+                + " --skip-holes")
             .formatted(config, other);
     assertThat(programs.calls)
         .containsExactly(
@@ -80,6 +81,23 @@ class XtsCommandTest {
                     + " skipHoles=true, threads=4, command=%s, quiet=false]")
                 .formatted(command));
     assertThat(programs.served.orElseThrow().path()).isEqualTo("/d");
+  }
+
+  @Test
+  void the_command_that_resumes_can_be_given_to_a_shell() throws IOException {
+    Path odd = Files.copy(config, directory.resolve("it's odd.yaml"));
+    assertThat(
+            Main.execute(
+                programs,
+                line -> {},
+                "xts",
+                "-f",
+                odd.toString(),
+                "--action=reencrypt",
+                "--to-config=" + other))
+        .isZero();
+    assertThat(programs.calls.get(1))
+        .contains("--config '" + directory + "/it'\\''s odd.yaml' --to-config " + other);
   }
 
   @ParameterizedTest

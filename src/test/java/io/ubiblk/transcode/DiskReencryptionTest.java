@@ -127,6 +127,9 @@ class DiskReencryptionTest {
         .hasMessageContaining(disk + " was re-encrypted, and these are not its keys");
     assertThatThrownBy(() -> KeyGuard.check(disk.toString(), Optional.empty()))
         .hasMessageContaining("no keys are not its keys");
+    // What it was is not written over by accident.
+    assertThatThrownBy(() -> KeyGuard.refuseMarked(disk.toString()))
+        .hasMessageContaining("is a disk whose keys were changed");
   }
 
   @Test
@@ -173,14 +176,22 @@ class DiskReencryptionTest {
     makeHoleyDisk();
     long allocated = allocatedBytes(disk);
     run(withMetadata(), keys.old, withMetadata(), keys.fresh, options(false, false));
-    assertThat(allocatedBytes(disk)).isEqualTo(allocated);
+    // The marker's copy may take a block.
+    assertThat(allocatedBytes(disk)).isBetween(allocated, allocated + 8192);
     Files.delete(metadata);
-    Files.delete(Path.of(disk + MarkerFile.SUFFIX));
+    forgetMarker();
     run(plainDisk(), keys.fresh, plainDisk(), keys.old, options(true, true));
-    assertThat(allocatedBytes(disk)).isEqualTo(allocated);
-    Files.delete(Path.of(disk + MarkerFile.SUFFIX));
+    // The marker's copy may take a block.
+    assertThat(allocatedBytes(disk)).isBetween(allocated, allocated + 8192);
+    forgetMarker();
     run(plainDisk(), keys.old, plainDisk(), keys.fresh, options(true, false));
-    assertThat(allocatedBytes(disk)).isGreaterThan(allocated);
+    assertThat(allocatedBytes(disk)).isGreaterThan(allocated + (1 << 20));
+  }
+
+  private void forgetMarker() throws IOException {
+    Files.delete(Path.of(disk + MarkerFile.SUFFIX));
+    Files.delete(disk); // with the copy of its marker
+    makeHoleyDisk();
   }
 
   /** All of it a hole but one stripe. */
@@ -234,7 +245,8 @@ class DiskReencryptionTest {
         .hasMessageContaining("the same keys");
     assertThatThrownBy(
             () -> run(plainDisk(), keys.old, withMetadata(), keys.fresh, options(true, false)))
-        .hasMessageContaining("only one of the two configurations has a metadata_path");
+        .hasMessageContaining(
+            "only one of the two configurations of " + disk + " has a metadata_path");
     makeMetadata();
     DeviceConfig elsewhere = config(disk, Optional.of(directory.resolve("other.meta")));
     assertThatThrownBy(
@@ -252,10 +264,15 @@ class DiskReencryptionTest {
   @Test
   void a_journal_does_not_replace_what_is_something_else() throws IOException {
     Path journal = directory.resolve("journal");
-    Files.write(journal, new byte[8192]);
+    byte[] zeros = new byte[8192];
+    Files.write(journal, zeros);
     assertThatThrownBy(
             () -> run(plainDisk(), keys.old, plainDisk(), keys.fresh, journalAt(journal)))
         .hasMessageContaining(journal + " is there, and is no journal");
+    Files.write(journal, new byte[] {1});
+    assertThatThrownBy(
+            () -> run(plainDisk(), keys.old, plainDisk(), keys.fresh, journalAt(journal)))
+        .isInstanceOfAny(IOException.class, IllegalArgumentException.class);
     Files.delete(journal);
     Files.createDirectory(journal);
     assertThatThrownBy(
@@ -271,8 +288,69 @@ class DiskReencryptionTest {
   }
 
   @Test
+  void another_disks_journal_is_neither_replaced_nor_removed() throws IOException {
+    leaveHalfDone(disk);
+    Path journal = Path.of(disk + ".ubiblk-journal");
+    byte[] needed = Files.readAllBytes(journal);
+    Path other = Files.write(directory.resolve("other.raw"), TestKeys.encipher(keys.old, plain));
+    DeviceConfig config = config(other, Optional.empty());
+    // A slot of it is complete, as the work was ended while that was applied.
+    assertThatThrownBy(() -> run(config, keys.old, config, keys.fresh, journalAt(journal)))
+        .hasMessageContaining("is the journal of " + disk + ", which is half re-encrypted");
+    run(config, keys.old, config, keys.fresh, options(true, false));
+    run(config, keys.old, config, keys.fresh, journalAt(journal)); // done already
+    assertThat(Files.readAllBytes(journal)).isEqualTo(needed);
+    run(plainDisk(), keys.old, plainDisk(), keys.fresh, options(true, false));
+    assertThat(TestKeys.decipher(keys.fresh, Files.readAllBytes(disk))).isEqualTo(plain);
+  }
+
+  @Test
+  void a_journal_that_nothing_came_of_is_replaced() throws IOException {
+    Path journal = Path.of(disk + ".ubiblk-journal");
+    leaveHalfDone(disk);
+    byte[] bytes = Files.readAllBytes(journal);
+    Files.delete(Path.of(disk + MarkerFile.SUFFIX));
+    Files.write(disk, TestKeys.encipher(keys.old, plain));
+    Path fresh = directory.resolve("fresh.raw");
+    Files.write(fresh, TestKeys.encipher(keys.old, plain));
+    // As it is before the first slot was completed.
+    Arrays.fill(bytes, JournalHeader.BYTES, bytes.length, (byte) 0);
+    Path left = Path.of(fresh + ".ubiblk-journal");
+    Files.write(left, bytes);
+    Files.write(Path.of(left + ".new"), Arrays.copyOf(Arrays.copyOf(bytes, 512), 8192));
+    DeviceConfig config = config(fresh, Optional.empty());
+    run(config, keys.old, config, keys.fresh, options(true, false));
+    assertThat(TestKeys.decipher(keys.fresh, Files.readAllBytes(fresh))).isEqualTo(plain);
+    assertThat(left).doesNotExist();
+  }
+
+  @Test
+  void a_disk_that_was_restored_meanwhile_is_not_gone_on_with() throws IOException {
+    leaveHalfDone(disk);
+    byte[] other = new byte[plain.length];
+    new Random(2).nextBytes(other);
+    Files.write(disk, TestKeys.encipher(keys.old, other));
+    // All of it is in the one slot that is applied again, so this is the same as if it had been
+    // there; a longer or shorter one is not.
+    Files.write(disk, Arrays.copyOf(other, other.length - 512));
+    assertThatThrownBy(
+            () -> run(plainDisk(), keys.old, plainDisk(), keys.fresh, options(true, false)))
+        .hasMessageContaining("was 2560 sectors long (disk, metadata), not 2559");
+  }
+
+  @Test
+  void a_disk_with_two_names_is_refused() throws IOException {
+    Files.createLink(directory.resolve("link.raw"), disk);
+    assertThatThrownBy(
+            () -> run(plainDisk(), keys.old, plainDisk(), keys.fresh, options(true, false)))
+        .hasMessage(
+            disk
+                + " has 2 names (hard links), must have 1: under the others its marker is not found");
+  }
+
+  @Test
   void a_half_done_disk_is_refused_and_finished_with_the_same_keys_only() throws IOException {
-    leaveHalfDone();
+    leaveHalfDone(disk);
     assertThatThrownBy(() -> KeyGuard.check(disk.toString(), Optional.of(keys.fresh)))
         .hasMessage(disk + " is half re-encrypted; this finishes it: xts --resume");
     assertThatThrownBy(
@@ -287,7 +365,7 @@ class DiskReencryptionTest {
     assertThatThrownBy(
             () -> run(plainDisk(), keys.old, plainDisk(), keys.fresh, options(true, false)))
         .hasMessageContaining("its journal cannot be opened");
-    Files.write(journal, new byte[1 << 16]);
+    Files.write(journal, new byte[1 << 17]);
     assertThatThrownBy(
             () -> run(plainDisk(), keys.old, plainDisk(), keys.fresh, options(true, false)))
         .hasMessageContaining("is no journal, or damaged");
@@ -296,9 +374,9 @@ class DiskReencryptionTest {
     assertThat(moved).doesNotExist();
   }
 
-  /** As if the process had been killed once the marker was there. */
-  private void leaveHalfDone() throws IOException {
-    MarkerFile markers = MarkerFile.of(disk.toString());
+  /** As if the process had been killed while the first slot was applied. */
+  private void leaveHalfDone(Path which) throws IOException {
+    MarkerFile markers = MarkerFile.of(which.toString()).orElseThrow();
     InPlace.Settings settings =
         new InPlace.Settings(
             true, "xts --resume", 1, JournalLayout.SLOT_SECTORS_MAX, new SecureRandom());
@@ -306,7 +384,9 @@ class DiskReencryptionTest {
         JournalFile journal = new JournalFile(open.file(), Optional.empty(), 0, keys.log())) {
       Progress killed =
           (done, total) -> {
-            throw new IllegalStateException("killed");
+            if (done > 0) {
+              throw new IllegalStateException("killed");
+            }
           };
       assertThatThrownBy(
               () -> new InPlace(open, markers, journal, keys.old, keys.fresh, settings).run(killed))

@@ -14,11 +14,15 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Optional;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 class JournalTest {
   private static final JournalLayout LAYOUT = JournalLayout.forSectors(10);
+
+  private static final Witness FIRST = Witness.of(new Position(0, 7), sectors(8, 1));
+  private static final Witness BEHIND = Witness.of(new Position(1, 1L << 40), sectors(3, 2));
 
   private final ByteBuffer scratch = ByteBuffer.allocateDirect(SlotDescriptor.BYTES);
   private final JournalId id = JournalId.random(new SecureRandom());
@@ -29,7 +33,8 @@ class JournalTest {
   @BeforeEach
   void create() throws IOException {
     store = world.journals().create(LAYOUT.sectorCount());
-    journal = Journal.create(store, new JournalHeader(id, LAYOUT, "/disk"), scratch);
+    journal =
+        Journal.create(store, new JournalHeader(id, LAYOUT, "/disk", Optional.of(FIRST)), scratch);
     world.journals().publish();
   }
 
@@ -49,7 +54,8 @@ class JournalTest {
       journal.writeData(slot, extent, content);
       digests.add(Digests.of(content));
     }
-    SlotDescriptor descriptor = new SlotDescriptor(id, sequence, extents, digests);
+    SlotDescriptor descriptor =
+        new SlotDescriptor(id, sequence, extents, digests, FIRST, Optional.of(BEHIND));
     journal.complete(slot, descriptor, scratch);
     return descriptor;
   }
@@ -73,6 +79,9 @@ class JournalTest {
     SlotDescriptor newest = slots.get(1).descriptor();
     assertThat(newest.sequence()).isEqualTo(2);
     assertThat(newest.end()).isEqualTo(new Position(1, 7));
+    assertThat(newest.first()).isEqualTo(FIRST);
+    assertThat(newest.behind()).contains(BEHIND);
+    assertThat(again.begin()).contains(FIRST);
     ByteBuffer content = sectors(3, 0);
     again.readData(2, newest.extents().get(0), newest.digests().get(0), content);
     assertThat(content).isEqualTo(sectors(3, 2));
@@ -145,7 +154,7 @@ class JournalTest {
     List<Extent> extents =
         Collections.nCopies(SlotDescriptor.EXTENTS_MAX, new Extent(1, Long.MAX_VALUE, 8, 16));
     List<byte[]> digests = Collections.nCopies(SlotDescriptor.EXTENTS_MAX, new byte[Digests.BYTES]);
-    new SlotDescriptor(id, 9, extents, digests).write(scratch.clear());
+    new SlotDescriptor(id, 9, extents, digests, FIRST, Optional.empty()).write(scratch.clear());
     SlotDescriptor read = SlotDescriptor.read(scratch, id).orElseThrow();
     assertThat(read.extents()).isEqualTo(extents);
     assertThat(read.sequence()).isEqualTo(9);
@@ -154,7 +163,7 @@ class JournalTest {
   @Test
   void a_path_that_is_longer_than_the_header_is_cut() {
     String path = "/é".repeat(4000);
-    new JournalHeader(id, LAYOUT, path).write(scratch.clear());
+    new JournalHeader(id, LAYOUT, path, Optional.empty()).write(scratch.clear());
     JournalHeader read = JournalHeader.read(scratch).orElseThrow();
     assertThat(read.layout()).isEqualTo(LAYOUT);
     assertThat(path).startsWith(read.disk().substring(0, 1000));

@@ -21,6 +21,7 @@ class KeyMarkerTest {
         "xts --config " + disk,
         disk + ".journal",
         JournalId.random(RANDOM),
+        "8192 40",
         KeyCheck.random(RANDOM).salt(),
         "ab".repeat(32),
         "0f".repeat(32));

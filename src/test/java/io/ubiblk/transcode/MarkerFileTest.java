@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -24,6 +26,7 @@ class MarkerFileTest {
           "xts",
           "/journal",
           JournalId.random(new SecureRandom()),
+          "1",
           KeyCheck.random(new SecureRandom()).salt(),
           "ab".repeat(32),
           "cd".repeat(32));
@@ -38,13 +41,13 @@ class MarkerFileTest {
     Path elsewhere = Files.createDirectory(directory.resolve("elsewhere"));
     Path link = Files.createSymbolicLink(elsewhere.resolve("link"), disk);
     Path expected = disk.toRealPath().resolveSibling("disk.raw.ubiblk-keys");
-    assertThat(MarkerFile.of(link.toString()).path()).isEqualTo(expected.toString());
-    assertThat(MarkerFile.of(disk.toString()).path()).isEqualTo(expected.toString());
+    assertThat(MarkerFile.of(link.toString()).orElseThrow().path()).isEqualTo(expected.toString());
+    assertThat(MarkerFile.of(disk.toString()).orElseThrow().path()).isEqualTo(expected.toString());
   }
 
   @Test
   void what_was_saved_is_loaded_and_readable_by_everybody() throws IOException {
-    MarkerFile file = MarkerFile.of(disk.toString());
+    MarkerFile file = MarkerFile.of(disk.toString()).orElseThrow();
     assertThat(file.load()).isEmpty();
     file.save(marker);
     file.save(marker.done());
@@ -56,12 +59,44 @@ class MarkerFileTest {
 
   @Test
   void what_cannot_be_read_is_not_taken_for_nothing() throws IOException {
-    MarkerFile file = MarkerFile.of(disk.toString());
+    MarkerFile file = MarkerFile.of(disk.toString()).orElseThrow();
     Files.createDirectory(Path.of(file.path()));
-    assertThatThrownBy(file::load).isInstanceOf(IOException.class);
+    assertThatThrownBy(file::load)
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining("Is a directory");
     Files.delete(Path.of(file.path()));
     Files.writeString(Path.of(file.path()), "version=1\n");
     assertThatThrownBy(file::load).hasMessageContaining(file.path() + " is damaged");
+  }
+
+  @Test
+  void a_disk_that_got_another_name_keeps_its_marker() throws IOException {
+    MarkerFile.of(disk.toString()).orElseThrow().save(marker);
+    Path renamed = Files.move(disk, directory.resolve("renamed.raw"));
+    Optional<KeyMarker> kept = MarkerFile.of(renamed.toString()).orElseThrow().load();
+    // Not every file system keeps attributes; those that do must not lose this one.
+    assertThat(kept).isIn(Optional.of(marker), Optional.empty());
+    if (hasAttributes()) {
+      assertThat(kept).contains(marker);
+    }
+  }
+
+  private boolean hasAttributes() throws IOException {
+    Path file = Files.createFile(directory.resolve("plain"));
+    try {
+      Files.setAttribute(file, "user:test", ByteBuffer.wrap(new byte[] {1}));
+      return true;
+    } catch (FileSystemException | UnsupportedOperationException e) {
+      return false;
+    }
+  }
+
+  @Test
+  void directories_are_made_for_everybody_to_look_into() throws IOException {
+    Path made = directory.resolve("a/b");
+    DurableFiles.createDirectories(made);
+    assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(made)))
+        .isEqualTo("rwxr-xr-x");
   }
 
   @Test
@@ -69,8 +104,9 @@ class MarkerFileTest {
     // Any block device will do; a machine without one has nothing to be asked about.
     Optional<Path> device = aBlockDevice();
     if (device.isPresent()) {
-      String path = MarkerFile.of(device.get().toString(), directory.resolve("keys")).path();
-      assertThat(path).startsWith(directory.resolve("keys") + "/").endsWith(".ubiblk-keys");
+      Path keys = directory.resolve("keys");
+      assertThat(MarkerFile.of(device.get().toString(), keys).map(MarkerFile::path).orElse("none"))
+          .matches("none|" + keys + "/.*\\.ubiblk-keys");
     }
   }
 

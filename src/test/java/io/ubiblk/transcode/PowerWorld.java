@@ -81,6 +81,7 @@ final class PowerWorld {
 
   private final Content before;
   private final LeftOut leftOut;
+  private int killAt = Integer.MAX_VALUE;
   private final List<Step> steps = new ArrayList<>();
   private final Content now;
   private int journalSyncs;
@@ -99,7 +100,21 @@ final class PowerWorld {
     faults = random;
   }
 
+  /** Ends whoever does the step after so many, as a kill does: nothing more of him is done. */
+  synchronized void killAfter(int count) {
+    killAt = steps.size() + count;
+  }
+
+  /** Whoever comes next may do any number of steps. */
+  synchronized void revive() {
+    killAt = Integer.MAX_VALUE;
+    journalSyncs = 0;
+  }
+
   private synchronized void add(Step step) throws IOException {
+    if (steps.size() >= killAt) {
+      throw new IOException("killed");
+    }
     boolean fails = stepsUntilFault-- == 0;
     if (fails && step instanceof Sync sync) {
       loseUnsynced(sync.file());
@@ -330,7 +345,7 @@ final class PowerWorld {
       }
 
       @Override
-      public void delete(String path) throws IOException {
+      public void delete(String path, JournalId id) throws IOException {
         add(new Delete(FileName.JOURNAL));
       }
     };

@@ -96,6 +96,7 @@ class ReencryptionCrashIT {
         }
       }
       half += work.cutTwice(world, leftOut, random, states);
+      half += work.killThenCut(world.stepCount(), leftOut, random, states);
     }
     return half;
   }
@@ -194,6 +195,27 @@ class ReencryptionCrashIT {
         Content again = second.crashed(cut, random);
         states.add(again.fingerprint());
         half += check(again, "cut twice") ? 1 : 0;
+      }
+      return half;
+    }
+
+    /** After a kill all that was done is to be seen, and what was not synced can still be lost. */
+    int killThenCut(int steps, LeftOut leftOut, Random random, Set<Long> states)
+        throws IOException {
+      PowerWorld world = new PowerWorld(before, leftOut);
+      world.killAfter(random.nextInt(steps));
+      if (!fails(world)) {
+        throw new AssertionError("it was killed, and went on");
+      }
+      world.revive();
+      int killed = world.stepCount();
+      inPlace(world).run(Progress.NONE);
+      checkDone(world.content(), "completed after a kill");
+      int half = 0;
+      for (int cut = killed; cut <= world.stepCount(); cut++) {
+        Content left = world.crashed(cut, random);
+        states.add(left.fingerprint());
+        half += check(left, "killed after %d, cut after %d".formatted(killed, cut)) ? 1 : 0;
       }
       return half;
     }
