@@ -187,6 +187,20 @@ void xts_decrypt(const struct xts *xts, uint64_t sector, const void *source, voi
     crypt_flat(xts, xts->engine->decrypt, sector, source, destination, sector_count);
 }
 
+void xts_recrypt(const struct xts *from, const struct xts *to, uint64_t sector, void *bytes,
+                 size_t sector_count)
+{
+    uint8_t *at = bytes;
+    while (sector_count > 0) {
+        size_t count = sector_count < STAGED_SECTORS_MAX ? sector_count : STAGED_SECTORS_MAX;
+        xts_decrypt(from, sector, at, at, count);
+        xts_encrypt(to, sector, at, at, count);
+        sector += count;
+        at += sectors_to_bytes(count);
+        sector_count -= count;
+    }
+}
+
 /* The segments that are left to walk. */
 struct walk {
     const struct iovec *iov;

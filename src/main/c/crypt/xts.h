@@ -71,9 +71,16 @@ void xts_decrypt(const struct xts *xts, uint64_t sector, const void *source, voi
                  size_t sector_count);
 
 /*
- * The same with one side scattered over guest memory: the bytes from byte_offset of the list on,
- * which must hold sector_count sectors from there. Sectors may straddle segments of any size,
- * empty ones included. All pointers are borrowed.
+ * Deciphers sectors by one pair of keys and enciphers them by another, in place, a few at a time,
+ * so that they stay in the first-level cache in between. bytes is private memory. Any thread.
+ */
+void xts_recrypt(const struct xts *from, const struct xts *to, uint64_t sector, void *bytes,
+                 size_t sector_count);
+
+/*
+ * Encryption and decryption with one side scattered over guest memory: the bytes from byte_offset
+ * of the list on, which must hold sector_count sectors from there. Sectors may straddle segments of
+ * any size, empty ones included. All pointers are borrowed.
  *
  * Guest memory is read once and gets only final plain text, whatever the engine: the bounce buffer
  * (destination; source) is where intermediate bytes go. So source is overwritten in part or whole.

@@ -381,6 +381,27 @@ static void library_engines_see_private_memory_in_place_only(void **state)
     xts_destroy(xts);
 }
 
+static void recrypting_is_deciphering_and_enciphering(void **state)
+{
+    (void)state;
+    enum { COUNT = 21, BYTES = COUNT * SECTOR_BYTES };
+    struct xts *from = xts_check_create(XTS_ENGINE_AUTO, data_key, tweak_key);
+    struct xts *to = xts_check_create(XTS_ENGINE_AUTO, tweak_key, data_key);
+    uint8_t bytes[BYTES + 1], expected[BYTES], plain[BYTES];
+    for (size_t i = 0; i < BYTES; i++)
+        plain[i] = (uint8_t)(i * 17);
+    for (size_t count = 0; count <= COUNT; count++) {
+        memset(bytes, 0x77, sizeof(bytes));
+        xts_encrypt(from, 5, plain, bytes, count);
+        xts_encrypt(to, 5, plain, expected, count);
+        xts_recrypt(from, to, 5, bytes, count);
+        assert_memory_equal(bytes, expected, sectors_to_bytes(count));
+        assert_int_equal(bytes[sectors_to_bytes(count)], 0x77);
+    }
+    xts_destroy(from);
+    xts_destroy(to);
+}
+
 static void starts_at_the_byte_offset_of_the_list(void **state)
 {
     (void)state;
@@ -438,6 +459,7 @@ int main(void)
         cmocka_unit_test_teardown(finds_an_engine_on_this_machine, tidy),
         cmocka_unit_test_teardown(every_engine_takes_equal_key_halves, tidy),
         cmocka_unit_test_teardown(library_engines_see_private_memory_in_place_only, tidy),
+        cmocka_unit_test_teardown(recrypting_is_deciphering_and_enciphering, tidy),
         cmocka_unit_test_teardown(starts_at_the_byte_offset_of_the_list, tidy),
         cmocka_unit_test_teardown(reproduces_a_run_of_sectors_of_a_disk, tidy),
     };

@@ -10,6 +10,7 @@ import io.ubiblk.nativelib.NativeXts;
 import io.ubiblk.rpc.RpcLimits;
 import io.ubiblk.rpc.RpcServer;
 import io.ubiblk.stripe.LazyDisk;
+import io.ubiblk.transcode.KeyGuard;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
@@ -62,6 +63,7 @@ final class BackendAssembly implements AutoCloseable {
     parts.push(log::close);
     Optional<NativeXts> xts = openCipher(config, log);
     NativeDevice device = openDevice(config, xts, log);
+    KeyGuard.check(config.path(), xts);
     Optional<LazyDisk> filling = Optional.empty();
     if (config.metadataPath().isPresent()) {
       DiskFilling opened = DiskFilling.start(config, device, xts, sources, log);

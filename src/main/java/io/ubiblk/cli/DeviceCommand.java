@@ -5,6 +5,8 @@ import io.ubiblk.config.ConfigException;
 import io.ubiblk.config.ConfigLoader;
 import io.ubiblk.config.DeviceConfig;
 import io.ubiblk.config.KekFile;
+import java.nio.file.Path;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.function.Consumer;
 import picocli.CommandLine.Command;
@@ -36,6 +38,7 @@ abstract class DeviceCommand implements Callable<Integer> {
 
   private final Programs programs;
   private final LogLevel quietLevel;
+  private Consumer<String> warnings = text -> {};
 
   /**
    * A command that does its work with {@code programs}.
@@ -59,26 +62,33 @@ abstract class DeviceCommand implements Callable<Integer> {
   @Override
   public final Integer call() throws Exception {
     options.check();
-    Consumer<String> warnings = logOption.start(quietLevel);
+    warnings = logOption.start(quietLevel);
     checkOptions(); // asks a class with a logger, so the log is set up by then
     programs.prepare();
-    try (DeviceConfig config = load(warnings)) {
+    try (DeviceConfig config = load(options.config(), options.kek(), options.unlinkKek())) {
       check(config);
       run(config);
     }
     return ExitCode.OK;
   }
 
-  private DeviceConfig load(Consumer<String> warnings) throws ConfigException {
-    if (options.kek().isEmpty()) {
-      return ConfigLoader.load(options.config(), null, warnings);
+  /** Loads a configuration, and removes the file of its KEK in between if that is wanted. */
+  final DeviceConfig load(Path config, Optional<Path> kek, boolean unlinkKek)
+      throws ConfigException {
+    if (kek.isEmpty()) {
+      return ConfigLoader.load(config, null, warnings);
     }
-    try (KekFile kek = KekFile.load(options.kek().get(), warnings)) {
-      if (options.unlinkKek()) {
-        kek.unlink();
+    try (KekFile file = KekFile.load(kek.get(), warnings)) {
+      if (unlinkKek) {
+        file.unlink();
       }
-      return ConfigLoader.load(options.config(), kek, warnings);
+      return ConfigLoader.load(config, file, warnings);
     }
+  }
+
+  /** The options of every such program. */
+  final CommonOptions options() {
+    return options;
   }
 
   final Programs programs() {

@@ -4,6 +4,7 @@ package io.ubiblk.cli;
 import io.ubiblk.backend.MetadataDump;
 import io.ubiblk.backend.MetadataInit;
 import io.ubiblk.backend.VhostBackend;
+import io.ubiblk.backend.XtsTool;
 import io.ubiblk.config.ConfigException;
 import io.ubiblk.config.DeviceConfig;
 import java.io.FileDescriptor;
@@ -38,7 +39,8 @@ public final class Main implements Runnable {
           VhostBackendCommand.NAME,
           InitMetadataCommand.NAME,
           DumpMetadataCommand.NAME,
-          KeysCommand.NAME);
+          KeysCommand.NAME,
+          XtsCommand.NAME);
 
   @Spec private CommandSpec spec;
 
@@ -91,6 +93,7 @@ public final class Main implements Runnable {
       case InitMetadataCommand.NAME -> new CommandLine(new InitMetadataCommand(programs));
       case DumpMetadataCommand.NAME -> new CommandLine(new DumpMetadataCommand(programs));
       case KeysCommand.NAME -> KeysCommand.line(programs);
+      case XtsCommand.NAME -> XtsCommand.line(programs);
       default -> throw new IllegalArgumentException("there is no program " + name);
     };
   }
@@ -154,6 +157,17 @@ public final class Main implements Runnable {
     @Override
     public void dumpMetadata(DeviceConfig config, boolean json, Appendable out) throws IOException {
       MetadataDump.run(config, json, out);
+    }
+
+    @Override
+    public void recode(DeviceConfig config, XtsTool.Recoding recoding) throws IOException {
+      XtsTool.recode(config, recoding, System.err);
+    }
+
+    @Override
+    public void reencrypt(DeviceConfig from, DeviceConfig to, XtsTool.Reencryption reencryption)
+        throws IOException {
+      XtsTool.reencrypt(from, to, reencryption, System.err);
     }
   }
 }

@@ -2,6 +2,7 @@
 package io.ubiblk.cli;
 
 import io.ubiblk.backend.MetadataInit;
+import io.ubiblk.backend.XtsTool;
 import io.ubiblk.config.DeviceConfig;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
@@ -50,6 +51,17 @@ final class RecordingPrograms implements Programs {
   public SecretStreams secretStreams() {
     calls.add("streams");
     return new SecretStreams(random, new ByteArrayInputStream(in), out);
+  }
+
+  @Override
+  public void recode(DeviceConfig config, XtsTool.Recoding recoding) throws Exception {
+    work("recode " + recoding, config);
+  }
+
+  @Override
+  public void reencrypt(DeviceConfig from, DeviceConfig to, XtsTool.Reencryption reencryption)
+      throws Exception {
+    work("reencrypt to %s %s".formatted(to.path(), reencryption), from);
   }
 
   private void work(String call, DeviceConfig config) throws Exception {
