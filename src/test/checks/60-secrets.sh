@@ -176,7 +176,7 @@ scan_core()
     shift 3
     cp "/proc/$pid/smaps" "$work/smaps"
     # shellcheck disable=SC2086 # no option is no word
-    timeout 120 gcore $gcore_option -o "$work/core" "$pid" >"$work/gcore" 2>&1 ||
+    timeout 300 gcore $gcore_option -o "$work/core" "$pid" >"$work/gcore" 2>&1 ||
         { cat "$work/gcore"; die "gcore failed"; }
     expect "$status" "$what" "$@" -- core "$work/core.$pid" "$work/smaps"
     rm "$work/core.$pid"
@@ -284,6 +284,18 @@ run_planted()
     stop
 }
 
+# A key that is in a register alone is in no memory, but in a core file.
+run_planted_register()
+{
+    [ "$(uname -m)" = x86_64 ] || return 0
+    configure plain auto
+    LD_PRELOAD=$shared/libkey_planter.so KEY_PLANTER_REGISTER=$work/data.key start plain
+    expect 0 "planted in a register" --locked -- pid "$pid"
+    scan_core 1 "planted in a register, core" ''
+    scan_core 0 "planted in a register, core, where registers may have keys" '' --registers
+    stop
+}
+
 # --- all of it -----------------------------------------------------------------------------------
 
 [ "$(id -u)" = 0 ] || { echo "SKIPPED: needs root to read the memory of another process"; exit 77; }
@@ -302,4 +314,5 @@ for variant in "${variants[@]}"; do
 done
 run_crash
 run_planted
+run_planted_register
 echo "[  PASSED  ] $tests test(s): ${#variants[@]} variants"

@@ -129,11 +129,13 @@ static void assert_text_found(const char *text, const char *words)
     }
 }
 
-static void digits_of(const char *digit_format, char *text)
+static void digits_of(const char *digits, char *text)
 {
     for (size_t i = 0; i < sizeof(key); i++) {
-        sprintf(text + 2 * i, digit_format, key[i]);
+        text[2 * i] = digits[key[i] >> 4];
+        text[2 * i + 1] = digits[key[i] & 15];
     }
+    text[2 * sizeof(key)] = '\0';
 }
 
 static void finds_texts_in_characters_of_any_width(void **state)
@@ -142,9 +144,9 @@ static void finds_texts_in_characters_of_any_width(void **state)
     char digits[2 * sizeof(key) + 1];
 
     assert_text_found(key_base64, "base64");
-    digits_of("%02x", digits);
+    digits_of("0123456789abcdef", digits);
     assert_text_found(digits, "digits");
-    digits_of("%02X", digits);
+    digits_of("0123456789ABCDEF", digits);
     assert_text_found(digits, "capital digits");
 }
 

@@ -287,13 +287,10 @@ static int search(struct scan *scan, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct scan *scan = calloc(1, sizeof(*scan));
+    static struct scan scan;
     int result;
 
-    if (scan == NULL) {
-        return complain("memory", -ENOMEM);
-    }
-    for (; argc > 1 && take_option(&scan->options, argv[1]); argc--) {
+    for (; argc > 1 && take_option(&scan.options, argv[1]); argc--) {
         argv++;
     }
     if (argc < 4) {
@@ -301,20 +298,19 @@ int main(int argc, char **argv)
                         "files FILE...\n");
         return EXIT_UNKNOWN;
     }
-    result = secret_forms_init(&scan->forms);
+    result = secret_forms_init(&scan.forms);
     if (result == 0) {
-        result = secret_forms_read(&scan->forms, argv[1]);
+        result = secret_forms_read(&scan.forms, argv[1]);
     }
     if (result == 0) {
-        result = search(scan, argc - 1, argv + 1);
+        result = search(&scan, argc - 1, argv + 1);
     }
     if (result == 0) {
-        result = secret_forms_finish(&scan->forms);
+        result = secret_forms_finish(&scan.forms);
     }
-    result = result < 0 ? complain(argv[2], result) : report(scan);
-    secret_forms_free(&scan->forms);
-    memory_map_free(&scan->map);
-    core_file_free(&scan->core);
-    free(scan);
+    result = result < 0 ? complain(argv[2], result) : report(&scan);
+    secret_forms_free(&scan.forms);
+    memory_map_free(&scan.map);
+    core_file_free(&scan.core);
     return result;
 }
