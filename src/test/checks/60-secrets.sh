@@ -101,7 +101,8 @@ END
     fi
 }
 
-# start KEYS [JVM-OPTION...]: the configured back end, with the environment of the caller.
+# start KEYS [JVM-OPTION...]: the configured back end, with the environment of the caller. Fails if
+# it ends.
 start()
 {
     local keys=$1 options=(--config "$work/disk.yaml" --log-level trace)
@@ -119,7 +120,7 @@ start()
     ) >"$work/log" 2>&1 &
     pid=$!
     [ "$keys" != fifo ] || timeout 60 cp "$work/kek.yaml" "$work/kek"
-    wait_for_socket
+    wait_for_socket || return 1
     [ "$keys" != fifo ] || [ ! -e "$work/kek" ] || die "the FIFO is still there"
 }
 
@@ -239,7 +240,7 @@ run_crash()
 {
     local report
     configure kek auto
-    start kek
+    start kek || die "does not start"
     start_load
     kill -SEGV "$pid"
     wait "$pid" 2>/dev/null || true
@@ -262,7 +263,7 @@ run_planted()
     digits=$(od -A n -v -t x1 "$work/data.key" | tr -d ' \n')
     configure kek auto
     LD_PRELOAD=$shared/libkey_planter.so KEY_PLANTER_FILE=$work/data.key LEAKED=$key \
-        start kek "-Dleaked=$digits"
+        start kek "-Dleaked=$digits" || die "does not start with what is planted"
     expect 1 "planted in memory" -- pid "$pid"
     scan_core 1 "planted in memory, core" ''
     scan_core 1 "planted in memory, core with all mappings" -a
@@ -289,7 +290,8 @@ run_planted_register()
 {
     [ "$(uname -m)" = x86_64 ] || return 0
     configure plain auto
-    LD_PRELOAD=$shared/libkey_planter.so KEY_PLANTER_REGISTER=$work/data.key start plain
+    LD_PRELOAD=$shared/libkey_planter.so KEY_PLANTER_REGISTER=$work/data.key start plain ||
+        die "does not start with what is planted"
     expect 0 "planted in a register" --locked -- pid "$pid"
     scan_core 1 "planted in a register, core" ''
     scan_core 0 "planted in a register, core, where registers may have keys" '' --registers
