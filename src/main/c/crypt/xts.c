@@ -7,6 +7,8 @@
  * else (sectors that straddle segments, small segments, library engines, of which it is not known
  * how often they read or write a byte) goes through the caller's own buffer: encryption gathers
  * sectors into it and encrypts there, decryption decrypts there and scatters.
+ *
+ * Engines, ours and others, leave round keys in vector registers, which are cleared once per call.
  */
 #include "xts.h"
 
@@ -21,6 +23,7 @@
 #include "base/sector.h"
 #include "crypt/xts_engine.h"
 #include "crypt/xts_selftest.h"
+#include "mem/registers.h"
 
 /* From how many whole sectors of a segment on the engine works on it directly, and how many sectors
  * are gathered or scattered in one step otherwise, while they are in the first-level cache. */
@@ -179,12 +182,14 @@ void xts_encrypt(const struct xts *xts, uint64_t sector, const void *source, voi
                  size_t sector_count)
 {
     crypt_flat(xts, xts->engine->encrypt, sector, source, destination, sector_count);
+    registers_clear();
 }
 
 void xts_decrypt(const struct xts *xts, uint64_t sector, const void *source, void *destination,
                  size_t sector_count)
 {
     crypt_flat(xts, xts->engine->decrypt, sector, source, destination, sector_count);
+    registers_clear();
 }
 
 void xts_recrypt(const struct xts *from, const struct xts *to, uint64_t sector, void *bytes,
@@ -255,20 +260,22 @@ void xts_encrypt_from_iov(const struct xts *xts, uint64_t sector, const struct i
 {
     struct walk walk = walk_from(iov, iov_count, byte_offset);
     uint8_t *bytes = destination;
+    xts_crypt_fn encrypt = xts->engine->encrypt;
     while (sector_count > 0) {
         size_t count = direct_sectors(xts, &walk, sector_count);
         if (count > 0) {
-            xts_encrypt(xts, sector, walk_bytes(&walk), bytes, count);
+            crypt_flat(xts, encrypt, sector, walk_bytes(&walk), bytes, count);
         } else {
             count = staged_sectors(xts, walk, sector_count);
             iov_copy_from(walk.iov, walk.at, bytes, sectors_to_bytes(count));
-            xts_encrypt(xts, sector, bytes, bytes, count);
+            crypt_flat(xts, encrypt, sector, bytes, bytes, count);
         }
         walk_on(&walk, count);
         sector += count;
         bytes += sectors_to_bytes(count);
         sector_count -= count;
     }
+    registers_clear();
 }
 
 void xts_decrypt_to_iov(const struct xts *xts, uint64_t sector, void *source,
@@ -277,13 +284,14 @@ void xts_decrypt_to_iov(const struct xts *xts, uint64_t sector, void *source,
 {
     struct walk walk = walk_from(iov, iov_count, byte_offset);
     uint8_t *bytes = source;
+    xts_crypt_fn decrypt = xts->engine->decrypt;
     while (sector_count > 0) {
         size_t count = direct_sectors(xts, &walk, sector_count);
         if (count > 0) {
-            xts_decrypt(xts, sector, bytes, walk_bytes(&walk), count);
+            crypt_flat(xts, decrypt, sector, bytes, walk_bytes(&walk), count);
         } else {
             count = staged_sectors(xts, walk, sector_count);
-            xts_decrypt(xts, sector, bytes, bytes, count);
+            crypt_flat(xts, decrypt, sector, bytes, bytes, count);
             iov_copy_to(walk.iov, walk.at, bytes, sectors_to_bytes(count));
         }
         walk_on(&walk, count);
@@ -291,4 +299,5 @@ void xts_decrypt_to_iov(const struct xts *xts, uint64_t sector, void *source,
         bytes += sectors_to_bytes(count);
         sector_count -= count;
     }
+    registers_clear();
 }

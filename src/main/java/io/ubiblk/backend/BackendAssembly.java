@@ -2,11 +2,13 @@
 package io.ubiblk.backend;
 
 import io.ubiblk.config.DeviceConfig;
+import io.ubiblk.nativelib.HeapTraces;
 import io.ubiblk.nativelib.NativeDevice;
 import io.ubiblk.nativelib.NativeLibrary;
 import io.ubiblk.nativelib.NativeLog;
 import io.ubiblk.nativelib.NativeVhostBackend;
 import io.ubiblk.nativelib.NativeXts;
+import io.ubiblk.nativelib.ProcessHardening;
 import io.ubiblk.rpc.RpcLimits;
 import io.ubiblk.rpc.RpcServer;
 import io.ubiblk.stripe.LazyDisk;
@@ -62,6 +64,9 @@ final class BackendAssembly implements AutoCloseable {
     NativeLog log = NativeLog.open();
     parts.push(log::close);
     Optional<NativeXts> xts = openCipher(config, log);
+    // From here on keys are in locked memory alone: the configuration's are zeroed by now.
+    HeapTraces.clear();
+    ProcessHardening.clearStack();
     NativeDevice device = openDevice(config, xts, log);
     KeyGuard.check(config.path(), xts);
     Optional<LazyDisk> filling = Optional.empty();

@@ -4,7 +4,8 @@ package io.ubiblk.config;
 import io.ubiblk.secret.KeyEncryption;
 import io.ubiblk.secret.Secret;
 import java.io.IOException;
-import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.channels.ReadableByteChannel;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -143,27 +144,30 @@ final class ConfigFile implements AutoCloseable {
     opened.forEach(Secret::close);
   }
 
-  /** Opens {@code path} once and reads it to its end; the caller zeroes the result. */
+  /**
+   * Opens {@code path} once and reads it to its end; the caller zeroes the result. Reads into
+   * memory of its own: what the channel copies for a Java array it never clears.
+   */
   byte[] bytes(Path path) throws ConfigException {
-    byte[] buffer = new byte[8192];
-    int length = 0;
-    try (InputStream in = Files.newInputStream(path)) {
-      int count;
-      while ((count = in.read(buffer, length, buffer.length - length)) >= 0) {
-        length += count;
-        if (length > BYTES_MAX) {
-          throw error("is longer than " + BYTES_MAX + " bytes");
-        }
-        if (length == buffer.length) {
-          buffer = resized(buffer, 2 * length);
-        }
+    ByteBuffer part = ByteBuffer.allocateDirect(8192);
+    byte[] content = new byte[0];
+    try (ReadableByteChannel in = Files.newByteChannel(path)) {
+      while (content.length <= BYTES_MAX && in.read(part.clear()) >= 0) {
+        int length = content.length;
+        content = resized(content, length + part.flip().remaining());
+        part.get(content, length, part.remaining());
       }
-      return resized(buffer, length);
     } catch (IOException e) {
+      Arrays.fill(content, (byte) 0);
       throw error("cannot be read: " + reason(e));
     } finally {
-      Arrays.fill(buffer, (byte) 0);
+      part.clear().put(new byte[part.capacity()]);
     }
+    if (content.length > BYTES_MAX) {
+      Arrays.fill(content, (byte) 0);
+      throw error("is longer than " + BYTES_MAX + " bytes");
+    }
+    return content;
   }
 
   /** What went wrong, in words and without the file's name. */
