@@ -153,21 +153,27 @@ const char *xts_engine_reason(const struct xts *xts)
     return xts->reason;
 }
 
-typedef void (*xts_crypt_fn)(void *state, uint64_t sector, const uint8_t *source,
+typedef void (*xts_crypt_fn)(void *state, struct xts_tweak tweak, const uint8_t *source,
                              uint8_t *destination, size_t sector_count);
+
+/* The layout of xts.h: eight zero bytes, then the number. The engines count on from there. */
+static struct xts_tweak tweak_of_sector(uint64_t sector)
+{
+    return (struct xts_tweak){.low = 0, .high = sector};
+}
 
 /* Both directions between two flat buffers. */
 static void crypt_flat(const struct xts *xts, xts_crypt_fn crypt, uint64_t sector,
                        const uint8_t *source, uint8_t *destination, size_t sector_count)
 {
     if (xts->engine->single_pass || source == destination) {
-        crypt(xts->state, sector, source, destination, sector_count);
+        crypt(xts->state, tweak_of_sector(sector), source, destination, sector_count);
         return;
     }
     while (sector_count > 0) {
         size_t count = sector_count < STAGED_SECTORS_MAX ? sector_count : STAGED_SECTORS_MAX;
         memcpy(destination, source, sectors_to_bytes(count));
-        crypt(xts->state, sector, destination, destination, count);
+        crypt(xts->state, tweak_of_sector(sector), destination, destination, count);
         sector += count;
         source += sectors_to_bytes(count);
         destination += sectors_to_bytes(count);

@@ -67,11 +67,12 @@ INLINE __m128i times_x(__m128i value, int power)
     return _mm_xor_si128(shifted, _mm_clmulepi64_si128(carry, reduction(), 0x01));
 }
 
-INLINE void tweaks_start(uint64_t sector, __m128i tweak[GROUP_SECTORS])
+/* The tweaks of a group before encryption. */
+INLINE void tweaks_start(struct xts_tweak first, __m128i tweak[GROUP_SECTORS])
 {
     UNROLL
     for (int i = 0; i < GROUP_SECTORS; i++)
-        tweak[i] = _mm_set_epi64x((long long)(sector + (uint64_t)i), 0);
+        tweak[i] = _mm_set_epi64x((long long)(first.high + (uint64_t)i), (long long)first.low);
 }
 
 /* One of the AES_ROUNDS + 1 steps in which the tweaks of a group are encrypted. */
@@ -154,39 +155,39 @@ INLINE void crypt_group(const __m128i *key, const __m128i *tweak_key, bool decry
 }
 
 INLINE void crypt_sectors(const struct aes_schedule *schedule, const struct aes_schedule *tweaks,
-                          bool decrypt, uint64_t sector, const uint8_t *source,
+                          bool decrypt, struct xts_tweak first, const uint8_t *source,
                           uint8_t *destination, size_t sector_count)
 {
     const __m128i *key = (const __m128i *)schedule->round;
     const __m128i *tweak_key = (const __m128i *)tweaks->round;
     __m128i tweak[GROUP_SECTORS], next[GROUP_SECTORS];
-    tweaks_start(sector, next);
+    tweaks_start(first, next);
     for (int step = 0; step <= AES_ROUNDS; step++)
         tweaks_step(tweak_key, step, next);
     while (sector_count > 0) {
         size_t count = sector_count < GROUP_SECTORS ? sector_count : GROUP_SECTORS;
         memcpy(tweak, next, sizeof(tweak));
-        tweaks_start(sector + GROUP_SECTORS, next);
+        first.high += GROUP_SECTORS;
+        tweaks_start(first, next);
         crypt_group(key, tweak_key, decrypt, tweak, next, source, destination, count);
-        sector += count;
         source += sectors_to_bytes(count);
         destination += sectors_to_bytes(count);
         sector_count -= count;
     }
 }
 
-static TARGET void aesni_encrypt(void *opaque, uint64_t sector, const uint8_t *source,
+static TARGET void aesni_encrypt(void *opaque, struct xts_tweak tweak, const uint8_t *source,
                                  uint8_t *destination, size_t sector_count)
 {
     const struct xts_schedules *state = opaque;
-    crypt_sectors(&state->encrypt, &state->tweak, false, sector, source, destination, sector_count);
+    crypt_sectors(&state->encrypt, &state->tweak, false, tweak, source, destination, sector_count);
 }
 
-static TARGET void aesni_decrypt(void *opaque, uint64_t sector, const uint8_t *source,
+static TARGET void aesni_decrypt(void *opaque, struct xts_tweak tweak, const uint8_t *source,
                                  uint8_t *destination, size_t sector_count)
 {
     const struct xts_schedules *state = opaque;
-    crypt_sectors(&state->decrypt, &state->tweak, true, sector, source, destination, sector_count);
+    crypt_sectors(&state->decrypt, &state->tweak, true, tweak, source, destination, sector_count);
 }
 
 static int aesni_create(const uint8_t *data_key, const uint8_t *tweak_key, struct log *log,

@@ -62,14 +62,15 @@ struct isal_state {
     struct isal_old_functions old_call;
 };
 
-static void isal_encrypt(void *opaque, uint64_t sector, const uint8_t *source, uint8_t *destination,
-                         size_t sector_count)
+static void isal_encrypt(void *opaque, struct xts_tweak first, const uint8_t *source,
+                         uint8_t *destination, size_t sector_count)
 {
     struct isal_state *state = opaque;
     for (size_t i = 0; i < sector_count; i++) {
         uint8_t tweak[XTS_BLOCK_BYTES] __attribute__((aligned(XTS_BLOCK_BYTES)));
         size_t at = sectors_to_bytes(i);
-        xts_tweak_of_sector(sector + i, tweak);
+        xts_tweak_bytes(first, tweak);
+        first.high++;
         if (state->old) {
             state->old_call.encrypt(state->tweak, state->encrypt, tweak, SECTOR_BYTES, source + at,
                                     destination + at);
@@ -80,14 +81,15 @@ static void isal_encrypt(void *opaque, uint64_t sector, const uint8_t *source, u
     }
 }
 
-static void isal_decrypt(void *opaque, uint64_t sector, const uint8_t *source, uint8_t *destination,
-                         size_t sector_count)
+static void isal_decrypt(void *opaque, struct xts_tweak first, const uint8_t *source,
+                         uint8_t *destination, size_t sector_count)
 {
     struct isal_state *state = opaque;
     for (size_t i = 0; i < sector_count; i++) {
         uint8_t tweak[XTS_BLOCK_BYTES] __attribute__((aligned(XTS_BLOCK_BYTES)));
         size_t at = sectors_to_bytes(i);
-        xts_tweak_of_sector(sector + i, tweak);
+        xts_tweak_bytes(first, tweak);
+        first.high++;
         if (state->old) {
             state->old_call.decrypt(state->tweak, state->decrypt, tweak, SECTOR_BYTES, source + at,
                                     destination + at);

@@ -93,12 +93,13 @@ INLINE void tweaks_of_blocks(__m256i tweak, __m256i block_tweak[BATCH_VECTORS])
         block_tweak[BATCH_VECTORS / 2 + i] = TIMES_X8(block_tweak[i], 1);
 }
 
-/* The tweaks of a group before encryption; low halves are zero. */
-INLINE struct group_tweaks tweaks_start(uint64_t sector)
+/* The tweaks of a group before encryption. */
+INLINE struct group_tweaks tweaks_start(struct xts_tweak first)
 {
-    return (struct group_tweaks){
-        {_mm256_set_epi64x((long long)(sector + 1), 0, (long long)sector, 0),
-         _mm256_set_epi64x((long long)(sector + 3), 0, (long long)(sector + 2), 0)}};
+    long long low = (long long)first.low, high = (long long)first.high;
+    __m256i all = _mm256_set_epi64x(high, low, high, low);
+    return (struct group_tweaks){{_mm256_add_epi64(all, _mm256_set_epi64x(1, 0, 0, 0)),
+                                  _mm256_add_epi64(all, _mm256_set_epi64x(3, 0, 2, 0))}};
 }
 
 INLINE __m256i tweaks_step_half(const struct aes_schedule *schedule, int step, __m256i tweaks)
@@ -184,18 +185,18 @@ INLINE __m256i tweak_of(const struct group_tweaks *group, int index)
 }
 
 INLINE void crypt_sectors(const struct aes_schedule *schedule, const struct aes_schedule *tweaks,
-                          bool decrypt, uint64_t sector, const uint8_t *source,
+                          bool decrypt, struct xts_tweak first, const uint8_t *source,
                           uint8_t *destination, size_t sector_count)
 {
-    struct group_tweaks next = tweaks_start(sector);
+    struct group_tweaks next = tweaks_start(first);
     UNROLL
     for (int step = 0; step <= AES_ROUNDS; step++)
         tweaks_step(tweaks, step, &next);
     while (sector_count > 0) {
         int count = sector_count < GROUP_SECTORS ? (int)sector_count : GROUP_SECTORS;
         struct group_tweaks group = next;
-        sector += GROUP_SECTORS;
-        next = tweaks_start(sector);
+        first.high += GROUP_SECTORS;
+        next = tweaks_start(first);
         for (int i = 0; i < count; i++) {
             crypt_sector(schedule, tweaks, decrypt, tweak_of(&group, i), i * SECTOR_TWEAK_STEPS,
                          &next, source, destination);
@@ -206,19 +207,19 @@ INLINE void crypt_sectors(const struct aes_schedule *schedule, const struct aes_
     }
 }
 
-static TARGET void vaes256_encrypt(void *state, uint64_t sector, const uint8_t *source,
+static TARGET void vaes256_encrypt(void *state, struct xts_tweak tweak, const uint8_t *source,
                                    uint8_t *destination, size_t sector_count)
 {
     const struct xts_schedules *schedules = state;
-    crypt_sectors(&schedules->encrypt, &schedules->tweak, false, sector, source, destination,
+    crypt_sectors(&schedules->encrypt, &schedules->tweak, false, tweak, source, destination,
                   sector_count);
 }
 
-static TARGET void vaes256_decrypt(void *state, uint64_t sector, const uint8_t *source,
+static TARGET void vaes256_decrypt(void *state, struct xts_tweak tweak, const uint8_t *source,
                                    uint8_t *destination, size_t sector_count)
 {
     const struct xts_schedules *schedules = state;
-    crypt_sectors(&schedules->decrypt, &schedules->tweak, true, sector, source, destination,
+    crypt_sectors(&schedules->decrypt, &schedules->tweak, true, tweak, source, destination,
                   sector_count);
 }
 
