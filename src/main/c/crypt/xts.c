@@ -21,6 +21,7 @@
 #include "base/sector.h"
 #include "crypt/xts_engine.h"
 #include "crypt/xts_selftest.h"
+#include "mem/secret.h"
 
 /* From how many whole sectors of a segment on the engine works on it directly, and how many sectors
  * are gathered or scattered in one step otherwise, while they are in the first-level cache. */
@@ -75,6 +76,7 @@ static int engine_open(const struct xts_engine *const engines[], size_t engine_c
         return result;
     result =
         cross_check(engines, engine_count, index, data_key, tweak_key, *state, peer_name, error);
+    secret_clear_traces(); /* the comparison has used the round keys */
     if (result < 0)
         engine->destroy(*state);
     return result;

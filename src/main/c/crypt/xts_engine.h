@@ -47,8 +47,10 @@ struct xts_engine {
 
     /*
      * Says whether the engine works on this machine by expanding both keys. The schedules live in
-     * secret memory where the engine is ours. Returns 0 and an owned *state, or -errno with a
-     * sentence in *error: -ENOTSUP when the CPU or the library is missing. Any thread.
+     * secret memory, but openssl's in that library's heap, which is wiped and not locked. Leaves
+     * nothing of the keys in vector registers or on the stack. Returns 0 and an owned *state, or
+     * -errno with a sentence in *error: -ENOTSUP when the CPU or the library is missing. Any
+     * thread.
      */
     int (*create)(const uint8_t *data_key, const uint8_t *tweak_key, struct log *log, void **state,
                   struct error *error);

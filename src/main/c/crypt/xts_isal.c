@@ -5,7 +5,8 @@
  * Two generations of its interface are known: from 2.25 on functions with the prefix isal_ that
  * return 0 on success, before that functions of the same arguments without a result. The first is
  * looked for first. The tweak key comes before the data key; the tweak key's schedule is that for
- * encryption in both directions.
+ * encryption in both directions. The library keeps no state: all schedules are in our own secret
+ * memory.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -125,15 +126,16 @@ static int isal_load(struct isal_state *state, struct error *error)
 static int isal_expand(struct isal_state *state, const uint8_t *data_key, const uint8_t *tweak_key,
                        struct error *error)
 {
+    bool expanded = true;
     if (state->old) {
         state->old_call.expand(data_key, state->encrypt, state->decrypt);
         state->old_call.expand(tweak_key, state->tweak, state->unused);
-    } else if (state->call.expand(data_key, state->encrypt, state->decrypt) != 0 ||
-               state->call.expand(tweak_key, state->tweak, state->unused) != 0) {
-        return error_set(error, -ENOTSUP, "%s does not expand the keys", soname);
+    } else {
+        expanded = state->call.expand(data_key, state->encrypt, state->decrypt) == 0 &&
+                   state->call.expand(tweak_key, state->tweak, state->unused) == 0;
     }
     secret_clear_traces();
-    return 0;
+    return expanded ? 0 : error_set(error, -ENOTSUP, "%s does not expand the keys", soname);
 }
 
 static int isal_create(const uint8_t *data_key, const uint8_t *tweak_key, struct log *log,

@@ -12,9 +12,13 @@
  * exist and must stay usable; for them encryption is put together from the block cipher (ECB).
  *
  * The default library context is used, so the operator's openssl.cnf decides which provider (a
- * validated one, say) does the work. Key schedules live in OpenSSL's own memory: it wipes them when
- * contexts are freed but does not lock them. OpenSSL keeps itself loaded; its clean-up at exit is
- * turned off, since queue threads may still be running then.
+ * validated one, say) does the work. OpenSSL keeps itself loaded; its clean-up at exit is turned
+ * off, since queue threads may still be running then.
+ *
+ * Key schedules live in OpenSSL's ordinary heap: it wipes them when contexts are freed but does not
+ * lock them. Its secure heap (CRYPTO_secure_malloc_init) is left alone, for cipher contexts are
+ * never taken from it, and replacing its allocator (CRYPTO_set_mem_functions) is a matter of the
+ * whole process, whose other parts may use the library too.
  */
 #include <assert.h>
 #include <errno.h>
@@ -30,6 +34,7 @@
 #include "base/sector.h"
 #include "crypt/dynamic_library.h"
 #include "crypt/xts_engine.h"
+#include "mem/secret.h"
 
 enum { CONTEXTS_MIN = 4, CONTEXTS_MAX = 64 };
 
@@ -267,6 +272,7 @@ static int openssl_create(const uint8_t *data_key, const uint8_t *tweak_key, str
     if (result == 0)
         result = slots_make(state, key, error);
     explicit_bzero(key, sizeof(key));
+    secret_clear_traces();
     if (result < 0) {
         openssl_destroy(state);
         return result;

@@ -96,9 +96,11 @@ static __attribute__((noinline)) void clear_stack(void)
     explicit_bzero(stale, sizeof(stale));
 }
 
-static void clear_vector_registers(void)
-{
 #if defined(__x86_64__)
+
+/* The low 128 bits of 16 registers are all there are without AVX. */
+static void clear_sse_registers(void)
+{
     __asm__ volatile("pxor %%xmm0, %%xmm0\n\t"
                      "pxor %%xmm1, %%xmm1\n\t"
                      "pxor %%xmm2, %%xmm2\n\t"
@@ -119,8 +121,63 @@ static void clear_vector_registers(void)
                      :
                      : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
                        "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
-#endif
 }
+
+/* VZEROALL clears these 16 registers in whatever width the CPU has; the compilers take the names
+ * of their lowest parts for all of them. */
+static __attribute__((target("avx"))) void clear_avx_registers(void)
+{
+    __asm__ volatile("vzeroall"
+                     :
+                     :
+                     : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+                       "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+}
+
+/* The 16 more that AVX-512 has. */
+static __attribute__((target("avx512f"))) void clear_avx512_registers(void)
+{
+    __asm__ volatile("vpxorq %%zmm16, %%zmm16, %%zmm16\n\t"
+                     "vpxorq %%zmm17, %%zmm17, %%zmm17\n\t"
+                     "vpxorq %%zmm18, %%zmm18, %%zmm18\n\t"
+                     "vpxorq %%zmm19, %%zmm19, %%zmm19\n\t"
+                     "vpxorq %%zmm20, %%zmm20, %%zmm20\n\t"
+                     "vpxorq %%zmm21, %%zmm21, %%zmm21\n\t"
+                     "vpxorq %%zmm22, %%zmm22, %%zmm22\n\t"
+                     "vpxorq %%zmm23, %%zmm23, %%zmm23\n\t"
+                     "vpxorq %%zmm24, %%zmm24, %%zmm24\n\t"
+                     "vpxorq %%zmm25, %%zmm25, %%zmm25\n\t"
+                     "vpxorq %%zmm26, %%zmm26, %%zmm26\n\t"
+                     "vpxorq %%zmm27, %%zmm27, %%zmm27\n\t"
+                     "vpxorq %%zmm28, %%zmm28, %%zmm28\n\t"
+                     "vpxorq %%zmm29, %%zmm29, %%zmm29\n\t"
+                     "vpxorq %%zmm30, %%zmm30, %%zmm30\n\t"
+                     "vpxorq %%zmm31, %%zmm31, %%zmm31"
+                     :
+                     :
+                     : "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23",
+                       "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31");
+}
+
+/* Whatever the callers use themselves: memcpy takes the widest registers that there are. */
+static void clear_vector_registers(void)
+{
+    if (!__builtin_cpu_supports("avx")) {
+        clear_sse_registers();
+        return;
+    }
+    clear_avx_registers();
+    if (__builtin_cpu_supports("avx512f"))
+        clear_avx512_registers();
+}
+
+#else
+
+static void clear_vector_registers(void)
+{
+}
+
+#endif
 
 void secret_clear_traces(void)
 {
