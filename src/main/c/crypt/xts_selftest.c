@@ -167,7 +167,7 @@ int xts_selftest_compare(const struct xts_engine *engine, void *state,
     struct comparison *bytes = malloc(sizeof(*bytes));
     if (!bytes)
         return error_set(error, -ENOMEM, "no memory for the self-test");
-    struct xts_tweak tweak;
+    struct xts_tweak tweak = {0, 0};
     int result = random_fill(bytes->plain, COMPARE_BYTES);
     if (result == 0)
         result = random_fill(&tweak, sizeof(tweak));

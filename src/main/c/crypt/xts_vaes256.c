@@ -40,10 +40,6 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* Has round keys loaded where they are used: what the compiler keeps of them from one sector to the
- * next it would put on the stack, which is not locked. */
-#define LOAD_ANEW(schedule) __asm__ volatile("" : "+r"(schedule))
-
 enum {
     VECTOR_BYTES = 32,
     BATCH_VECTORS = 8,
@@ -104,8 +100,8 @@ INLINE struct group_tweaks tweaks_start(struct xts_tweak first)
 
 INLINE __m256i tweaks_round_half(const struct aes_schedule *schedule, int round, __m256i tweaks)
 {
-    if (round == 0)
-        return _mm256_xor_si256(tweaks, round_key(schedule, 0));
+    if (round == 1)
+        tweaks = _mm256_xor_si256(tweaks, round_key(schedule, 0));
     if (round < AES_ROUNDS)
         return _mm256_aesenc_epi128(tweaks, round_key(schedule, round));
     if (round == AES_ROUNDS)
@@ -113,7 +109,8 @@ INLINE __m256i tweaks_round_half(const struct aes_schedule *schedule, int round,
     return tweaks;
 }
 
-/* One round of the encryption of a group's tweaks; number 0 is the first key alone. */
+/* One of the AES_ROUNDS rounds in which the tweaks of a group are encrypted; nothing above that.
+ * The first key alone is never put on known tweaks, which would give it away on the stack. */
 INLINE void tweaks_round(const struct aes_schedule *schedule, int round,
                          struct group_tweaks *tweaks)
 {
@@ -239,11 +236,10 @@ INLINE void crypt_group(const struct aes_schedule *schedule, const struct aes_sc
                         uint8_t *destination)
 {
     struct group_tweaks next = tweaks_start(after);
-    tweaks_round(tweaks, 0, &next);
     UNROLL
     for (int i = 0; i < GROUP_SECTORS; i++) {
-        LOAD_ANEW(schedule);
-        LOAD_ANEW(tweaks);
+        AES_LOAD_ANEW(schedule);
+        AES_LOAD_ANEW(tweaks);
         bool last = i + 1 == GROUP_SECTORS;
         struct beside beside = {
             .derivation = DERIVE_FIRST_HALF,
@@ -267,7 +263,7 @@ INLINE void crypt_sectors(const struct aes_schedule *schedule, const struct aes_
     __m256i first_half[BATCH_VECTORS];
     struct group_tweaks group = tweaks_start(first);
     UNROLL
-    for (int round = 0; round <= AES_ROUNDS; round++)
+    for (int round = 1; round <= AES_ROUNDS; round++)
         tweaks_round(tweaks, round, &group);
     UNROLL
     for (int step = 0; step < BATCH_VECTORS; step++)
@@ -279,8 +275,13 @@ INLINE void crypt_sectors(const struct aes_schedule *schedule, const struct aes_
         destination += GROUP_SECTORS * SECTOR_BYTES;
     }
     while (sector_count > 0) {
-        struct beside nothing = {.derivation = DERIVE_NOTHING, .tweak_round = AES_ROUNDS + 1};
-        LOAD_ANEW(schedule);
+        struct beside nothing = {
+            .derivation = DERIVE_NOTHING,
+            .tweaks = tweaks,
+            .tweak_round = AES_ROUNDS + 1,
+            .group = &group,
+        };
+        AES_LOAD_ANEW(schedule);
         crypt_sector(schedule, decrypt, first_half, nothing, source, destination);
         if (--sector_count == 0)
             break;
