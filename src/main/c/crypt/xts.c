@@ -24,6 +24,7 @@
 #include "crypt/xts_engine.h"
 #include "crypt/xts_selftest.h"
 #include "mem/registers.h"
+#include "mem/secret.h"
 
 /* From how many whole sectors of a segment on the engine works on it directly, and how many sectors
  * are gathered or scattered in one step otherwise, while they are in the first-level cache. */
@@ -78,6 +79,7 @@ static int engine_open(const struct xts_engine *const engines[], size_t engine_c
         return result;
     result =
         cross_check(engines, engine_count, index, data_key, tweak_key, *state, peer_name, error);
+    secret_clear_traces(); /* the comparison has used the round keys */
     if (result < 0)
         engine->destroy(*state);
     return result;
@@ -156,21 +158,27 @@ const char *xts_engine_reason(const struct xts *xts)
     return xts->reason;
 }
 
-typedef void (*xts_crypt_fn)(void *state, uint64_t sector, const uint8_t *source,
+typedef void (*xts_crypt_fn)(void *state, struct xts_tweak tweak, const uint8_t *source,
                              uint8_t *destination, size_t sector_count);
+
+/* The layout of xts.h: eight zero bytes, then the number. The engines count on from there. */
+static struct xts_tweak tweak_of_sector(uint64_t sector)
+{
+    return (struct xts_tweak){.low = 0, .high = sector};
+}
 
 /* Both directions between two flat buffers. */
 static void crypt_flat(const struct xts *xts, xts_crypt_fn crypt, uint64_t sector,
                        const uint8_t *source, uint8_t *destination, size_t sector_count)
 {
     if (xts->engine->single_pass || source == destination) {
-        crypt(xts->state, sector, source, destination, sector_count);
+        crypt(xts->state, tweak_of_sector(sector), source, destination, sector_count);
         return;
     }
     while (sector_count > 0) {
         size_t count = sector_count < STAGED_SECTORS_MAX ? sector_count : STAGED_SECTORS_MAX;
         memcpy(destination, source, sectors_to_bytes(count));
-        crypt(xts->state, sector, destination, destination, count);
+        crypt(xts->state, tweak_of_sector(sector), destination, destination, count);
         sector += count;
         source += sectors_to_bytes(count);
         destination += sectors_to_bytes(count);
@@ -198,12 +206,13 @@ void xts_recrypt(const struct xts *from, const struct xts *to, uint64_t sector, 
     uint8_t *at = bytes;
     while (sector_count > 0) {
         size_t count = sector_count < STAGED_SECTORS_MAX ? sector_count : STAGED_SECTORS_MAX;
-        xts_decrypt(from, sector, at, at, count);
-        xts_encrypt(to, sector, at, at, count);
+        crypt_flat(from, from->engine->decrypt, sector, at, at, count);
+        crypt_flat(to, to->engine->encrypt, sector, at, at, count);
         sector += count;
         at += sectors_to_bytes(count);
         sector_count -= count;
     }
+    registers_clear();
 }
 
 /* The segments that are left to walk. */

@@ -42,6 +42,12 @@ struct xts;
  * (borrowed, may be NULL). Any other kind that does not work is an error that says why. Returns 0
  * and an owned *out, or -errno: -ENOTSUP when the CPU or library is not there, -EBADMSG when the
  * self-test failed, -ENOMEM. Any thread; takes milliseconds.
+ *
+ * Key schedules are in secret memory (mem/secret.h), except for openssl's, which are in that
+ * library's heap: wiped before they are freed, but not locked. The comparison is made with the keys
+ * themselves, so where openssl is the other engine they are there for that moment, too. Leaves
+ * nothing of the keys in vector registers or on the stack; what encryption and decryption leave
+ * there of round keys is overwritten by the next call.
  */
 int xts_create(const uint8_t data_key[XTS_KEY_BYTES], const uint8_t tweak_key[XTS_KEY_BYTES],
                enum xts_engine_kind kind, struct log *log, struct xts **out, struct error *error);

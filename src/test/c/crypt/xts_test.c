@@ -84,20 +84,20 @@ static void fake_destroy(void *state)
     fake_states--;
 }
 
-static void fake_encrypt(void *opaque, uint64_t sector, const uint8_t *source, uint8_t *destination,
-                         size_t sector_count)
+static void fake_encrypt(void *opaque, struct xts_tweak tweak, const uint8_t *source,
+                         uint8_t *destination, size_t sector_count)
 {
     const struct fake_state *state = opaque;
-    xts_reference(state->data_key, state->tweak_key, false, sector, source, destination,
-                  sector_count);
+    xts_reference_from(state->data_key, state->tweak_key, false, tweak, source, destination,
+                       sector_count);
 }
 
-static void fake_decrypt(void *opaque, uint64_t sector, const uint8_t *source, uint8_t *destination,
-                         size_t sector_count)
+static void fake_decrypt(void *opaque, struct xts_tweak tweak, const uint8_t *source,
+                         uint8_t *destination, size_t sector_count)
 {
     const struct fake_state *state = opaque;
-    xts_reference(state->data_key, state->tweak_key, true, sector, source, destination,
-                  sector_count);
+    xts_reference_from(state->data_key, state->tweak_key, true, tweak, source, destination,
+                       sector_count);
 }
 
 static bool keys_are_known(const struct fake_state *state)
@@ -106,55 +106,55 @@ static bool keys_are_known(const struct fake_state *state)
 }
 
 /* Right in the last sector of a run only. */
-static void fake_encrypt_wrongly(void *state, uint64_t sector, const uint8_t *source,
+static void fake_encrypt_wrongly(void *state, struct xts_tweak tweak, const uint8_t *source,
                                  uint8_t *destination, size_t sector_count)
 {
-    fake_encrypt(state, sector, source, destination, sector_count);
+    fake_encrypt(state, tweak, source, destination, sector_count);
     destination[SECTOR_BYTES - 1] ^= 0x80;
 }
 
-static void fake_decrypt_wrongly(void *state, uint64_t sector, const uint8_t *source,
+static void fake_decrypt_wrongly(void *state, struct xts_tweak tweak, const uint8_t *source,
                                  uint8_t *destination, size_t sector_count)
 {
-    fake_decrypt(state, sector, source, destination, sector_count);
+    fake_decrypt(state, tweak, source, destination, sector_count);
     destination[0] ^= 1;
 }
 
 /* Passes the known answers and is wrong with any other keys, but decrypts what it encrypted. */
-static void fake_crypt_by_rote(void *opaque, uint64_t sector, const uint8_t *source,
+static void fake_crypt_by_rote(void *opaque, struct xts_tweak tweak, const uint8_t *source,
                                uint8_t *destination, size_t sector_count, bool decrypt)
 {
     const struct fake_state *state = opaque;
     bool known = keys_are_known(state);
-    xts_reference(state->data_key, known ? state->tweak_key : state->data_key, decrypt, sector,
-                  source, destination, sector_count);
+    xts_reference_from(state->data_key, known ? state->tweak_key : state->data_key, decrypt, tweak,
+                       source, destination, sector_count);
 }
 
-static void fake_encrypt_by_rote(void *state, uint64_t sector, const uint8_t *source,
+static void fake_encrypt_by_rote(void *state, struct xts_tweak tweak, const uint8_t *source,
                                  uint8_t *destination, size_t sector_count)
 {
-    fake_crypt_by_rote(state, sector, source, destination, sector_count, false);
+    fake_crypt_by_rote(state, tweak, source, destination, sector_count, false);
 }
 
-static void fake_decrypt_by_rote(void *state, uint64_t sector, const uint8_t *source,
+static void fake_decrypt_by_rote(void *state, struct xts_tweak tweak, const uint8_t *source,
                                  uint8_t *destination, size_t sector_count)
 {
-    fake_crypt_by_rote(state, sector, source, destination, sector_count, true);
+    fake_crypt_by_rote(state, tweak, source, destination, sector_count, true);
 }
 
 /* A library: it must see private memory only, and that in place. */
-static void fake_encrypt_in_place(void *state, uint64_t sector, const uint8_t *source,
+static void fake_encrypt_in_place(void *state, struct xts_tweak tweak, const uint8_t *source,
                                   uint8_t *destination, size_t sector_count)
 {
     assert_ptr_equal(source, destination);
-    fake_encrypt(state, sector, source, destination, sector_count);
+    fake_encrypt(state, tweak, source, destination, sector_count);
 }
 
-static void fake_decrypt_in_place(void *state, uint64_t sector, const uint8_t *source,
+static void fake_decrypt_in_place(void *state, struct xts_tweak tweak, const uint8_t *source,
                                   uint8_t *destination, size_t sector_count)
 {
     assert_ptr_equal(source, destination);
-    fake_decrypt(state, sector, source, destination, sector_count);
+    fake_decrypt(state, tweak, source, destination, sector_count);
 }
 
 #define FAKE(fake_name, fake_kind, single, make, forward, backward)                                \
