@@ -110,11 +110,20 @@ from=two to=one
 kills=0 half=0 works=1 completed=true
 while [ "$kills" -lt "$kills_wanted" ] || ! $completed; do
     completed=false
+    before=$(state)
     "${reencrypt[@]}" --config "$work/$from.yaml" --to-config "$work/$to.yaml" \
         >"$work/log" 2>&1 &
     pid=$!
     if [ "$kills" -lt "$kills_wanted" ]; then
-        after=$((200 + RANDOM % (whole / 6 + 100)))
+        # The moment is random from when there is something to be half done on; now and then sooner.
+        after=$((RANDOM % (whole / 4 + 100)))
+        if [ "$before" = reencrypting ]; then
+            after=$((after + 200))
+        elif [ $((RANDOM % 8)) != 0 ]; then
+            until [ "$(state)" = reencrypting ] || ! kill -0 "$pid" 2>/dev/null; do
+                sleep 0.01
+            done
+        fi
         sleep "$(printf '%d.%03d' $((after / 1000)) $((after % 1000)))"
         kill -KILL "$pid" 2>/dev/null || true
     fi
