@@ -80,7 +80,7 @@ check_content()
 configure one 10
 configure two 20
 configure three 30
-openssl rand $((mib << 20)) >"$work/plain.raw"
+head -c $((mib << 20)) /dev/urandom >"$work/plain.raw"
 xts --config "$work/one.yaml" --action encode "$work/plain.raw" "$work/disk.raw"
 bin/init-metadata --config "$work/one.yaml"
 
