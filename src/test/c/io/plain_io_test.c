@@ -5,6 +5,7 @@
 #include "support/cmocka_test.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>

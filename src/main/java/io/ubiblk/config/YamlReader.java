@@ -68,6 +68,9 @@ final class YamlReader {
       throw new ConfigException(describe(e));
     } catch (YAMLException e) {
       throw new ConfigException("is not YAML: it has characters that YAML does not allow");
+    } catch (NumberFormatException e) {
+      // Of the library, where the text ends within the digits of an escape.
+      throw new ConfigException("is not YAML: an escape in double quotes is cut short");
     } finally {
       Arrays.fill(characters.array(), '\0');
     }
