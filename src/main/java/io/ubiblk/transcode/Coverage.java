@@ -10,11 +10,14 @@ public interface Coverage {
    */
   long nextHeld(long sector) throws IOException;
 
-  /** Where the run ends that {@code sector}, which holds something, belongs to. */
-  long heldUntil(long sector) throws IOException;
+  /**
+   * Where the run ends that {@code sector}, which holds something, belongs to; {@code limit}, at
+   * most the store's length, if it does not end before.
+   */
+  long heldUntil(long sector, long limit) throws IOException;
 
-  /** All of a store of {@code sectorCount} sectors. */
-  static Coverage everything(long sectorCount) {
+  /** All of a store. */
+  static Coverage everything() {
     return new Coverage() {
       @Override
       public long nextHeld(long sector) {
@@ -22,8 +25,8 @@ public interface Coverage {
       }
 
       @Override
-      public long heldUntil(long sector) {
-        return sectorCount;
+      public long heldUntil(long sector, long limit) {
+        return limit;
       }
     };
   }
@@ -33,7 +36,7 @@ public interface Coverage {
     long held = 0;
     long at = nextHeld(sector);
     while (at < sectorCount) {
-      long end = heldUntil(at);
+      long end = heldUntil(at, sectorCount);
       held += end - at;
       at = end < sectorCount ? nextHeld(end) : sectorCount;
     }

@@ -40,6 +40,13 @@ public final class DiskCoverage implements Coverage {
   private final Holes holes;
   private final boolean skipHoles;
 
+  /** What was asked last: a file system walks all of a run to find its end. */
+  private long holeFrom;
+
+  private long holeUntil = -1;
+  private long dataFrom;
+  private long dataUntil;
+
   /**
    * The coverage of a disk.
    *
@@ -70,17 +77,17 @@ public final class DiskCoverage implements Coverage {
   }
 
   @Override
-  public long heldUntil(long sector) throws IOException {
+  public long heldUntil(long sector, long limit) throws IOException {
     long at = sector;
-    while (at < sectorCount && !toBeFetched(at)) {
+    while (at < limit && !toBeFetched(at)) {
       long end = partEnd(at);
       long held = holesAreEmpty(at) ? nextHole(at) : end;
       if (held < end) {
-        return held;
+        return Math.min(held, limit);
       }
       at = end;
     }
-    return at;
+    return Math.min(at, limit);
   }
 
   /** The end of the stripe, or of the disk. */
@@ -103,11 +110,19 @@ public final class DiskCoverage implements Coverage {
 
   /** Rounded down to a sector, so that one which is allocated in part counts. */
   private long nextData(long sector) throws IOException {
-    return holes.nextData(sector * SectorStore.SECTOR_BYTES) / SectorStore.SECTOR_BYTES;
+    if (sector < holeFrom || sector > holeUntil) {
+      holeFrom = sector;
+      holeUntil = holes.nextData(sector * SectorStore.SECTOR_BYTES) / SectorStore.SECTOR_BYTES;
+    }
+    return holeUntil;
   }
 
   private long nextHole(long sector) throws IOException {
-    long offset = holes.nextHole(sector * SectorStore.SECTOR_BYTES);
-    return (offset + SectorStore.SECTOR_BYTES - 1) / SectorStore.SECTOR_BYTES;
+    if (sector < dataFrom || sector >= dataUntil) {
+      long offset = holes.nextHole(sector * SectorStore.SECTOR_BYTES);
+      dataFrom = sector;
+      dataUntil = (offset + SectorStore.SECTOR_BYTES - 1) / SectorStore.SECTOR_BYTES;
+    }
+    return dataUntil;
   }
 }

@@ -155,7 +155,7 @@ public final class DiskReencryption {
     copyTo(to.path(), content, coverage, to.directIo(), options.threads(), log, progress);
     if (to.metadataPath().isPresent()) {
       Target metadata = disk.targets().get(1);
-      Coverage all = Coverage.everything(metadata.store().sectorCount());
+      Coverage all = Coverage.everything();
       copyTo(to.metadataPath().get(), metadata, all, DirectIo.NEVER, 1, log, Progress.NONE);
     }
   }

@@ -161,10 +161,7 @@ final class InPlace {
     }
     LOG.info("{}: going on with what was begun", disk.path());
     Position position = last.map(SlotDescriptor::end).orElse(Position.START);
-    Coverage coverage =
-        position.target() == 0
-            ? disk.coverage()
-            : Coverage.everything(disk.targets().get(0).store().sectorCount());
+    Coverage coverage = position.target() == 0 ? disk.coverage() : Coverage.everything();
     complete(marker, journal, plan(coverage, position), last, scratch, progress);
   }
 
@@ -259,7 +256,7 @@ final class InPlace {
     for (Target target : disk.targets()) {
       long length = target.store().sectorCount();
       lengths.add(length);
-      coverages.add(coverages.isEmpty() ? ofDisk : Coverage.everything(length));
+      coverages.add(coverages.isEmpty() ? ofDisk : Coverage.everything());
     }
     return new WorkPlan(lengths, coverages, start);
   }

@@ -99,7 +99,7 @@ public final class SectorRecoding {
               output, outputSectors * SECTOR_BYTES, DirectIo.AUTO, LOCK_TIMEOUT_MS, log)) {
         new SectorCopy(
                 new Target(source, decode ? keys::decrypt : keys::encrypt),
-                Coverage.everything(end),
+                Coverage.everything(),
                 range.start(),
                 end,
                 NativeStore.of(out),

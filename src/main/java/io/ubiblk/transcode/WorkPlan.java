@@ -54,9 +54,10 @@ final class WorkPlan {
 
   private Extent nextExtent(int slotSector, int room) throws IOException {
     long sector = position.sector();
-    long end = coverages.get(position.target()).heldUntil(sector);
-    int count = (int) Math.min(end - sector, Math.min(room, Extent.SECTORS_MAX));
-    return new Extent(position.target(), sector, count, slotSector);
+    long limit =
+        Math.min(lengths.get(position.target()), sector + Math.min(room, Extent.SECTORS_MAX));
+    long end = coverages.get(position.target()).heldUntil(sector, limit);
+    return new Extent(position.target(), sector, (int) (end - sector), slotSector);
   }
 
   private boolean moveToWork() throws IOException {

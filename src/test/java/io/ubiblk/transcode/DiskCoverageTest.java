@@ -6,8 +6,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.ubiblk.metadata.StripeFlags;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -98,8 +100,9 @@ class DiskCoverageTest {
     long count = 0;
     long at = coverage.nextHeld(0);
     while (at < sectors) {
-      long end = coverage.heldUntil(at);
-      assertThat(end).isGreaterThan(at).isLessThanOrEqualTo(sectors);
+      long limit = Math.min(sectors, at + 1 + at % 90);
+      long end = coverage.heldUntil(at, limit);
+      assertThat(end).isGreaterThan(at).isLessThanOrEqualTo(limit);
       for (long sector = at; sector < end; sector++) {
         held[(int) sector] = true;
         count++;
@@ -111,10 +114,42 @@ class DiskCoverageTest {
   }
 
   @Test
+  void a_long_run_is_looked_for_once() throws IOException {
+    int stripes = 100_000;
+    AtomicInteger asked = new AtomicInteger();
+    DiskCoverage.Holes none =
+        new DiskCoverage.Holes() {
+          @Override
+          public long nextData(long offset) {
+            asked.incrementAndGet();
+            return offset;
+          }
+
+          @Override
+          public long nextHole(long offset) {
+            asked.incrementAndGet();
+            return (long) stripes * 64 * SECTOR_BYTES;
+          }
+        };
+    var known = new DiskCoverage.Stripes(ByteBuffer.allocate(stripes), 6);
+    long sectors = stripes * 64L;
+    var coverage = new DiskCoverage(sectors, Optional.of(known), none, false);
+    WorkPlan plan = new WorkPlan(List.of(sectors), List.of(coverage), Position.START);
+    assertThat(plan.sectorsLeft()).isEqualTo(sectors);
+    long handedOut = 0;
+    for (Extent extent : plan.next(Integer.MAX_VALUE, 10_000)) {
+      handedOut += extent.sectorCount();
+    }
+    assertThat(handedOut).isEqualTo(sectors);
+    // Once for the end of the run, and for where each piece begins.
+    assertThat(asked.get()).isLessThan(4000);
+  }
+
+  @Test
   void everything_is_everything() throws IOException {
-    Coverage all = Coverage.everything(10);
+    Coverage all = Coverage.everything();
     assertThat(all.nextHeld(3)).isEqualTo(3);
-    assertThat(all.heldUntil(3)).isEqualTo(10);
+    assertThat(all.heldUntil(3, 10)).isEqualTo(10);
     assertThat(all.heldFrom(3, 10)).isEqualTo(7);
     assertThat(all.heldFrom(10, 10)).isZero();
   }

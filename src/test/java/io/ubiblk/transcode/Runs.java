@@ -19,9 +19,9 @@ final class Runs implements Coverage {
   }
 
   @Override
-  public long heldUntil(long sector) {
+  public long heldUntil(long sector, long limit) {
     int at = (int) sector;
-    while (at < held.length && held[at]) {
+    while (at < limit && held[at]) {
       at++;
     }
     return at;

@@ -71,8 +71,7 @@ class WorkPlanTest {
 
   @Test
   void pieces_are_short_enough_to_be_shared_among_threads() throws IOException {
-    WorkPlan plan =
-        new WorkPlan(List.of(10_000L), List.of(Coverage.everything(10_000)), Position.START);
+    WorkPlan plan = new WorkPlan(List.of(10_000L), List.of(Coverage.everything()), Position.START);
     List<Extent> extents = plan.next(1 << 16, 100);
     assertThat(extents).hasSize(5);
     assertThat(extents.get(0)).isEqualTo(new Extent(0, 0, 2048, 0));
