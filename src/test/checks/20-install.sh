@@ -56,6 +56,12 @@ done
 archives=("$work"/prefix/lib/ubiblk/classes-*)
 [ -s "${archives[0]}" ] || fail "there is no class-data archive"
 
+# The tool for keys, of which the archive has half the classes.
+"$work/prefix/bin/keys" generate kek --output "$work/kek.yaml" 2>"$work/log" ||
+    fail "keys makes no KEK"
+[ ! -s "$work/log" ] || fail "keys is not silent"
+tests=$((tests + 1))
+
 # Idle, from the archive.
 start "-Xlog:class+load:file=$work/classes.log"
 sleep 1
@@ -90,4 +96,4 @@ done
 pid=
 tests=$((tests + 1))
 
-echo "$tests starts and stops of an installed tree"
+echo "$tests starts of programs of an installed tree"

@@ -24,6 +24,7 @@
 #include "base/minmax.h"
 #include "base/sector.h"
 #include "io/disk_lock.h"
+#include "io/plain_io.h"
 
 /* Sectors that are enciphered at once. */
 enum { CIPHER_SECTORS = 32 };
@@ -129,40 +130,6 @@ int64_t sector_file_byte_len(const struct sector_file *file)
 /* --- transfers ---------------------------------------------------------------------------------
  */
 
-static int read_all(int fd, char *bytes, size_t byte_len, uint64_t offset)
-{
-    while (byte_len > 0) {
-        ssize_t done = pread(fd, bytes, byte_len, (off_t)offset);
-        if (done < 0 && errno == EINTR) {
-            continue;
-        }
-        if (done <= 0) {
-            return done < 0 ? -errno : -ENODATA;
-        }
-        bytes += done;
-        byte_len -= (size_t)done;
-        offset += (uint64_t)done;
-    }
-    return 0;
-}
-
-static int write_all(int fd, const char *bytes, size_t byte_len, uint64_t offset)
-{
-    while (byte_len > 0) {
-        ssize_t done = pwrite(fd, bytes, byte_len, (off_t)offset);
-        if (done < 0 && errno == EINTR) {
-            continue;
-        }
-        if (done <= 0) {
-            return done < 0 ? -errno : -EIO;
-        }
-        bytes += done;
-        byte_len -= (size_t)done;
-        offset += (uint64_t)done;
-    }
-    return 0;
-}
-
 static void assert_within_a_file(uint64_t sector, uint32_t sector_count)
 {
     assert(sector <= SECTOR_LIMIT);
@@ -173,7 +140,7 @@ int sector_file_read(const struct sector_file *file, uint64_t sector, void *byte
                      uint32_t sector_count)
 {
     assert_within_a_file(sector, sector_count);
-    int ret = read_all(file->fd, bytes, sectors_to_bytes(sector_count), sectors_to_bytes(sector));
+    int ret = plain_read(file->fd, bytes, sectors_to_bytes(sector_count), sectors_to_bytes(sector));
     if (ret == 0 && file->xts != NULL) {
         xts_decrypt(file->xts, sector, bytes, bytes, sector_count);
     }
@@ -188,7 +155,7 @@ static int write_enciphered(const struct sector_file *file, uint64_t sector, con
     while (ret == 0 && sector_count > 0) {
         uint32_t count = min_u32(sector_count, CIPHER_SECTORS);
         xts_encrypt(file->xts, sector, bytes, enciphered, count);
-        ret = write_all(file->fd, enciphered, sectors_to_bytes(count), sectors_to_bytes(sector));
+        ret = plain_write(file->fd, enciphered, sectors_to_bytes(count), sectors_to_bytes(sector));
         sector += count;
         bytes += sectors_to_bytes(count);
         sector_count -= count;
@@ -203,7 +170,7 @@ int sector_file_write(const struct sector_file *file, uint64_t sector, const voi
     if (file->xts != NULL) {
         return write_enciphered(file, sector, bytes, sector_count);
     }
-    return write_all(file->fd, bytes, sectors_to_bytes(sector_count), sectors_to_bytes(sector));
+    return plain_write(file->fd, bytes, sectors_to_bytes(sector_count), sectors_to_bytes(sector));
 }
 
 /* --- durability --------------------------------------------------------------------------------

@@ -20,6 +20,12 @@ struct aes_schedule {
 void aes_schedule_expand(const uint8_t *key, struct aes_schedule *encrypt,
                          struct aes_schedule *decrypt);
 
+/*
+ * Has round keys loaded from memory again through this pointer from here on. What the compiler
+ * keeps of them between two uses that are far apart it would put on the stack, which is not locked.
+ */
+#define AES_LOAD_ANEW(pointer) __asm__ volatile("" : "+r"(pointer))
+
 /* The state of an engine of ours: one key pair. */
 struct xts_schedules {
     struct aes_schedule encrypt;

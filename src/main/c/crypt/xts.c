@@ -7,6 +7,8 @@
  * else (sectors that straddle segments, small segments, library engines, of which it is not known
  * how often they read or write a byte) goes through the caller's own buffer: encryption gathers
  * sectors into it and encrypts there, decryption decrypts there and scatters.
+ *
+ * Engines, ours and others, leave round keys in vector registers, which are cleared once per call.
  */
 #include "xts.h"
 
@@ -21,6 +23,8 @@
 #include "base/sector.h"
 #include "crypt/xts_engine.h"
 #include "crypt/xts_selftest.h"
+#include "mem/registers.h"
+#include "mem/secret.h"
 
 /* From how many whole sectors of a segment on the engine works on it directly, and how many sectors
  * are gathered or scattered in one step otherwise, while they are in the first-level cache. */
@@ -75,6 +79,7 @@ static int engine_open(const struct xts_engine *const engines[], size_t engine_c
         return result;
     result =
         cross_check(engines, engine_count, index, data_key, tweak_key, *state, peer_name, error);
+    secret_clear_traces(); /* the comparison has used the round keys */
     if (result < 0)
         engine->destroy(*state);
     return result;
@@ -153,21 +158,27 @@ const char *xts_engine_reason(const struct xts *xts)
     return xts->reason;
 }
 
-typedef void (*xts_crypt_fn)(void *state, uint64_t sector, const uint8_t *source,
+typedef void (*xts_crypt_fn)(void *state, struct xts_tweak tweak, const uint8_t *source,
                              uint8_t *destination, size_t sector_count);
+
+/* The layout of xts.h: eight zero bytes, then the number. The engines count on from there. */
+static struct xts_tweak tweak_of_sector(uint64_t sector)
+{
+    return (struct xts_tweak){.low = 0, .high = sector};
+}
 
 /* Both directions between two flat buffers. */
 static void crypt_flat(const struct xts *xts, xts_crypt_fn crypt, uint64_t sector,
                        const uint8_t *source, uint8_t *destination, size_t sector_count)
 {
     if (xts->engine->single_pass || source == destination) {
-        crypt(xts->state, sector, source, destination, sector_count);
+        crypt(xts->state, tweak_of_sector(sector), source, destination, sector_count);
         return;
     }
     while (sector_count > 0) {
         size_t count = sector_count < STAGED_SECTORS_MAX ? sector_count : STAGED_SECTORS_MAX;
         memcpy(destination, source, sectors_to_bytes(count));
-        crypt(xts->state, sector, destination, destination, count);
+        crypt(xts->state, tweak_of_sector(sector), destination, destination, count);
         sector += count;
         source += sectors_to_bytes(count);
         destination += sectors_to_bytes(count);
@@ -179,12 +190,29 @@ void xts_encrypt(const struct xts *xts, uint64_t sector, const void *source, voi
                  size_t sector_count)
 {
     crypt_flat(xts, xts->engine->encrypt, sector, source, destination, sector_count);
+    registers_clear();
 }
 
 void xts_decrypt(const struct xts *xts, uint64_t sector, const void *source, void *destination,
                  size_t sector_count)
 {
     crypt_flat(xts, xts->engine->decrypt, sector, source, destination, sector_count);
+    registers_clear();
+}
+
+void xts_recrypt(const struct xts *from, const struct xts *to, uint64_t sector, void *bytes,
+                 size_t sector_count)
+{
+    uint8_t *at = bytes;
+    while (sector_count > 0) {
+        size_t count = sector_count < STAGED_SECTORS_MAX ? sector_count : STAGED_SECTORS_MAX;
+        crypt_flat(from, from->engine->decrypt, sector, at, at, count);
+        crypt_flat(to, to->engine->encrypt, sector, at, at, count);
+        sector += count;
+        at += sectors_to_bytes(count);
+        sector_count -= count;
+    }
+    registers_clear();
 }
 
 /* The segments that are left to walk. */
@@ -241,20 +269,22 @@ void xts_encrypt_from_iov(const struct xts *xts, uint64_t sector, const struct i
 {
     struct walk walk = walk_from(iov, iov_count, byte_offset);
     uint8_t *bytes = destination;
+    xts_crypt_fn encrypt = xts->engine->encrypt;
     while (sector_count > 0) {
         size_t count = direct_sectors(xts, &walk, sector_count);
         if (count > 0) {
-            xts_encrypt(xts, sector, walk_bytes(&walk), bytes, count);
+            crypt_flat(xts, encrypt, sector, walk_bytes(&walk), bytes, count);
         } else {
             count = staged_sectors(xts, walk, sector_count);
             iov_copy_from(walk.iov, walk.at, bytes, sectors_to_bytes(count));
-            xts_encrypt(xts, sector, bytes, bytes, count);
+            crypt_flat(xts, encrypt, sector, bytes, bytes, count);
         }
         walk_on(&walk, count);
         sector += count;
         bytes += sectors_to_bytes(count);
         sector_count -= count;
     }
+    registers_clear();
 }
 
 void xts_decrypt_to_iov(const struct xts *xts, uint64_t sector, void *source,
@@ -263,13 +293,14 @@ void xts_decrypt_to_iov(const struct xts *xts, uint64_t sector, void *source,
 {
     struct walk walk = walk_from(iov, iov_count, byte_offset);
     uint8_t *bytes = source;
+    xts_crypt_fn decrypt = xts->engine->decrypt;
     while (sector_count > 0) {
         size_t count = direct_sectors(xts, &walk, sector_count);
         if (count > 0) {
-            xts_decrypt(xts, sector, bytes, walk_bytes(&walk), count);
+            crypt_flat(xts, decrypt, sector, bytes, walk_bytes(&walk), count);
         } else {
             count = staged_sectors(xts, walk, sector_count);
-            xts_decrypt(xts, sector, bytes, bytes, count);
+            crypt_flat(xts, decrypt, sector, bytes, bytes, count);
             iov_copy_to(walk.iov, walk.at, bytes, sectors_to_bytes(count));
         }
         walk_on(&walk, count);
@@ -277,4 +308,5 @@ void xts_decrypt_to_iov(const struct xts *xts, uint64_t sector, void *source,
         bytes += sectors_to_bytes(count);
         sector_count -= count;
     }
+    registers_clear();
 }

@@ -42,6 +42,12 @@ struct xts;
  * (borrowed, may be NULL). Any other kind that does not work is an error that says why. Returns 0
  * and an owned *out, or -errno: -ENOTSUP when the CPU or library is not there, -EBADMSG when the
  * self-test failed, -ENOMEM. Any thread; takes milliseconds.
+ *
+ * Key schedules are in secret memory (mem/secret.h), except for openssl's, which are in that
+ * library's heap: wiped before they are freed, but not locked. The comparison is made with the keys
+ * themselves, so where openssl is the other engine they are there for that moment, too. Leaves
+ * nothing of the keys in vector registers or on the stack; what encryption and decryption leave
+ * there of round keys is overwritten by the next call.
  */
 int xts_create(const uint8_t data_key[XTS_KEY_BYTES], const uint8_t tweak_key[XTS_KEY_BYTES],
                enum xts_engine_kind kind, struct log *log, struct xts **out, struct error *error);
@@ -71,9 +77,16 @@ void xts_decrypt(const struct xts *xts, uint64_t sector, const void *source, voi
                  size_t sector_count);
 
 /*
- * The same with one side scattered over guest memory: the bytes from byte_offset of the list on,
- * which must hold sector_count sectors from there. Sectors may straddle segments of any size,
- * empty ones included. All pointers are borrowed.
+ * Deciphers sectors by one pair of keys and enciphers them by another, in place, a few at a time,
+ * so that they stay in the first-level cache in between. bytes is private memory. Any thread.
+ */
+void xts_recrypt(const struct xts *from, const struct xts *to, uint64_t sector, void *bytes,
+                 size_t sector_count);
+
+/*
+ * Encryption and decryption with one side scattered over guest memory: the bytes from byte_offset
+ * of the list on, which must hold sector_count sectors from there. Sectors may straddle segments of
+ * any size, empty ones included. All pointers are borrowed.
  *
  * Guest memory is read once and gets only final plain text, whatever the engine: the bounce buffer
  * (destination; source) is where intermediate bytes go. So source is overwritten in part or whole.

@@ -5,12 +5,13 @@
  * Design: one sector is 32 blocks, in four batches of eight that go through the rounds together,
  * which hides the latency of AESENC. A data unit of 512 bytes costs one tweak encryption, a serial
  * chain of 14 rounds; four of them are done together, and those of the next four sectors advance by
- * one round after each batch of the current four (16 batches for 15 steps), so that only the first
+ * one round after each batch of the current four (16 batches for 14 rounds), so that only the first
  * four of a call are waited for.
  *
  * Block tweaks: the first eight of a sector come straight from the sector's encrypted tweak by
  * shifts and one carry-less multiplication each; each of these eight then steps by x^8, a byte
- * shift and one multiplication, once per batch. No block waits for its neighbour's tweak.
+ * shift and one multiplication, once per batch. No block waits for its neighbour's tweak, and a
+ * batch's are derived beside the rounds of the batch before, so that AES units do not idle.
  *
  * Loads and stores are unaligned; each byte is loaded once and stored once. Input is prefetched
  * about 2 KiB ahead, also past the end, where a prefetch has no effect.
@@ -44,7 +45,9 @@ enum {
     PREFETCH_BYTES = 2048,
 };
 
-_Static_assert(GROUP_SECTORS *SECTOR_BATCHES > AES_ROUNDS, "a group hides the next one's tweaks");
+_Static_assert(SECTOR_BATCHES == 4, "a sector is four batches");
+_Static_assert(GROUP_SECTORS *SECTOR_BATCHES - 1 >= AES_ROUNDS,
+               "the next group's tweaks are there before its first batch is prepared");
 
 /* x^128 = x^7 + x^2 + x + 1 */
 INLINE __m128i reduction(void)
@@ -67,44 +70,51 @@ INLINE __m128i times_x(__m128i value, int power)
     return _mm_xor_si128(shifted, _mm_clmulepi64_si128(carry, reduction(), 0x01));
 }
 
-INLINE void tweaks_start(uint64_t sector, __m128i tweak[GROUP_SECTORS])
+/* The tweaks of a group before encryption. */
+INLINE void tweaks_start(struct xts_tweak first, __m128i tweak[GROUP_SECTORS])
 {
     UNROLL
     for (int i = 0; i < GROUP_SECTORS; i++)
-        tweak[i] = _mm_set_epi64x((long long)(sector + (uint64_t)i), 0);
+        tweak[i] = _mm_set_epi64x((long long)(first.high + (uint64_t)i), (long long)first.low);
 }
 
-/* One of the AES_ROUNDS + 1 steps in which the tweaks of a group are encrypted. */
-INLINE void tweaks_step(const __m128i *key, int step, __m128i tweak[GROUP_SECTORS])
+/* One of the AES_ROUNDS rounds in which the tweaks of a group are encrypted; nothing above that.
+ * The first key alone is never put on known tweaks, which would give it away on the stack. */
+INLINE void tweaks_round(const __m128i *key, int round, __m128i tweak[GROUP_SECTORS])
 {
+    AES_LOAD_ANEW(key);
     UNROLL
     for (int i = 0; i < GROUP_SECTORS; i++) {
-        if (step == 0)
-            tweak[i] = _mm_xor_si128(tweak[i], key[0]);
-        else if (step < AES_ROUNDS)
-            tweak[i] = _mm_aesenc_si128(tweak[i], key[step]);
-        else if (step == AES_ROUNDS)
+        if (round == 1)
+            tweak[i] = _mm_aesenc_si128(_mm_xor_si128(tweak[i], key[0]), key[1]);
+        else if (round < AES_ROUNDS)
+            tweak[i] = _mm_aesenc_si128(tweak[i], key[round]);
+        else if (round == AES_ROUNDS)
             tweak[i] = _mm_aesenclast_si128(tweak[i], key[AES_ROUNDS]);
     }
 }
 
-INLINE void tweaks_of_blocks(__m128i tweak, __m128i block_tweak[BATCH_BLOCKS])
+/* One of the BATCH_BLOCKS steps to the block tweaks of a sector's first batch from its own. */
+INLINE void derive_first(int step, __m128i sector, __m128i block_tweak[BATCH_BLOCKS])
 {
-    block_tweak[0] = tweak;
-    block_tweak[1] = times_x(tweak, 1);
-    block_tweak[2] = times_x(tweak, 2);
-    block_tweak[3] = times_x(tweak, 3);
-    block_tweak[4] = times_x(tweak, 4);
-    block_tweak[5] = times_x(tweak, 5);
-    block_tweak[6] = times_x(tweak, 6);
-    block_tweak[7] = times_x(tweak, 7);
+    block_tweak[step] = step == 0 ? sector : times_x(sector, step);
 }
 
-/* One batch; leaves the tweaks of the batch after it in tweak. */
-INLINE void crypt_batch(const __m128i *key, bool decrypt, __m128i tweak[BATCH_BLOCKS],
+INLINE void prefetch_batch(const uint8_t *source)
+{
+    _mm_prefetch((const char *)source + PREFETCH_BYTES, _MM_HINT_T0);
+    _mm_prefetch((const char *)source + PREFETCH_BYTES + BATCH_BYTES / 2, _MM_HINT_T0);
+}
+
+/* One batch, and beside its rounds the tweaks of the batch after it: from its own tweaks, or where
+ * that begins a sector, from the tweak of this one (else NULL). */
+INLINE void crypt_batch(const __m128i *key, bool decrypt, const __m128i tweak[BATCH_BLOCKS],
+                        const __m128i *next_sector, __m128i next_tweak[BATCH_BLOCKS],
                         const uint8_t *source, uint8_t *destination)
 {
     __m128i block[BATCH_BLOCKS];
+    AES_LOAD_ANEW(key);
+    prefetch_batch(source);
     UNROLL
     for (int i = 0; i < BATCH_BLOCKS; i++) {
         block[i] = _mm_loadu_si128((const __m128i *)(source + AES_BLOCK_BYTES * i));
@@ -116,6 +126,10 @@ INLINE void crypt_batch(const __m128i *key, bool decrypt, __m128i tweak[BATCH_BL
         for (int i = 0; i < BATCH_BLOCKS; i++)
             block[i] = decrypt ? _mm_aesdec_si128(block[i], key[round])
                                : _mm_aesenc_si128(block[i], key[round]);
+        if (round <= BATCH_BLOCKS && next_sector)
+            derive_first(round - 1, *next_sector, next_tweak);
+        else if (round <= BATCH_BLOCKS)
+            next_tweak[round - 1] = times_x8(tweak[round - 1]);
     }
     UNROLL
     for (int i = 0; i < BATCH_BLOCKS; i++) {
@@ -123,70 +137,87 @@ INLINE void crypt_batch(const __m128i *key, bool decrypt, __m128i tweak[BATCH_BL
         block[i] =
             decrypt ? _mm_aesdeclast_si128(block[i], last) : _mm_aesenclast_si128(block[i], last);
         _mm_storeu_si128((__m128i *)(destination + AES_BLOCK_BYTES * i), block[i]);
-        tweak[i] = times_x8(tweak[i]);
     }
 }
 
-INLINE void prefetch_batch(const uint8_t *source)
+/* One sector, of whose block tweaks the first batch's are there; leaves those of next_sector there.
+ */
+INLINE void crypt_sector(const __m128i *key, const __m128i *tweak_key, bool decrypt,
+                         __m128i block_tweak[BATCH_BLOCKS], const __m128i *next_sector, int round,
+                         __m128i next_group[GROUP_SECTORS], const uint8_t *source,
+                         uint8_t *destination)
 {
-    _mm_prefetch((const char *)source + PREFETCH_BYTES, _MM_HINT_T0);
-    _mm_prefetch((const char *)source + PREFETCH_BYTES + BATCH_BYTES / 2, _MM_HINT_T0);
+    __m128i other[BATCH_BLOCKS];
+    crypt_batch(key, decrypt, block_tweak, NULL, other, source, destination);
+    tweaks_round(tweak_key, round, next_group);
+    crypt_batch(key, decrypt, other, NULL, block_tweak, source + BATCH_BYTES,
+                destination + BATCH_BYTES);
+    tweaks_round(tweak_key, round + 1, next_group);
+    crypt_batch(key, decrypt, block_tweak, NULL, other, source + 2 * BATCH_BYTES,
+                destination + 2 * BATCH_BYTES);
+    tweaks_round(tweak_key, round + 2, next_group);
+    crypt_batch(key, decrypt, other, next_sector, block_tweak, source + 3 * BATCH_BYTES,
+                destination + 3 * BATCH_BYTES);
+    tweaks_round(tweak_key, round + 3, next_group);
 }
 
-/* Up to a group of sectors under tweak; advances next, the tweaks of the group after it, from
- * plain to encrypted if the group is whole. */
+/*
+ * Up to a group of sectors. sector_tweak has theirs, encrypted, and behind them those of the group
+ * after it, not encrypted, which are if this group is whole. block_tweak has
+ * those of the first batch, and in the end those of the first batch after this group.
+ */
 INLINE void crypt_group(const __m128i *key, const __m128i *tweak_key, bool decrypt,
-                        const __m128i tweak[GROUP_SECTORS], __m128i next[GROUP_SECTORS],
+                        __m128i sector_tweak[2 * GROUP_SECTORS], __m128i block_tweak[BATCH_BLOCKS],
                         const uint8_t *source, uint8_t *destination, size_t sector_count)
 {
-    int step = 0;
+    int round = sector_count == GROUP_SECTORS ? 1 : AES_ROUNDS + 1;
     for (size_t i = 0; i < sector_count; i++) {
-        __m128i block_tweak[BATCH_BLOCKS];
-        tweaks_of_blocks(tweak[i], block_tweak);
-        for (int batch = 0; batch < SECTOR_BATCHES; batch++) {
-            prefetch_batch(source);
-            crypt_batch(key, decrypt, block_tweak, source, destination);
-            tweaks_step(tweak_key, step++, next);
-            source += BATCH_BYTES;
-            destination += BATCH_BYTES;
-        }
+        crypt_sector(key, tweak_key, decrypt, block_tweak, &sector_tweak[i + 1], round,
+                     sector_tweak + GROUP_SECTORS, source, destination);
+        round += SECTOR_BATCHES;
+        source += SECTOR_BYTES;
+        destination += SECTOR_BYTES;
     }
 }
 
 INLINE void crypt_sectors(const struct aes_schedule *schedule, const struct aes_schedule *tweaks,
-                          bool decrypt, uint64_t sector, const uint8_t *source,
+                          bool decrypt, struct xts_tweak first, const uint8_t *source,
                           uint8_t *destination, size_t sector_count)
 {
     const __m128i *key = (const __m128i *)schedule->round;
     const __m128i *tweak_key = (const __m128i *)tweaks->round;
-    __m128i tweak[GROUP_SECTORS], next[GROUP_SECTORS];
-    tweaks_start(sector, next);
-    for (int step = 0; step <= AES_ROUNDS; step++)
-        tweaks_step(tweak_key, step, next);
+    __m128i sector_tweak[2 * GROUP_SECTORS], block_tweak[BATCH_BLOCKS];
+    __m128i *next = sector_tweak + GROUP_SECTORS;
+    tweaks_start(first, next);
+    for (int round = 1; round <= AES_ROUNDS; round++)
+        tweaks_round(tweak_key, round, next);
+    UNROLL
+    for (int step = 0; step < BATCH_BLOCKS; step++)
+        derive_first(step, next[0], block_tweak);
     while (sector_count > 0) {
         size_t count = sector_count < GROUP_SECTORS ? sector_count : GROUP_SECTORS;
-        memcpy(tweak, next, sizeof(tweak));
-        tweaks_start(sector + GROUP_SECTORS, next);
-        crypt_group(key, tweak_key, decrypt, tweak, next, source, destination, count);
-        sector += count;
+        memcpy(sector_tweak, next, GROUP_SECTORS * sizeof(*next));
+        first.high += GROUP_SECTORS;
+        tweaks_start(first, next);
+        crypt_group(key, tweak_key, decrypt, sector_tweak, block_tweak, source, destination, count);
         source += sectors_to_bytes(count);
         destination += sectors_to_bytes(count);
         sector_count -= count;
     }
 }
 
-static TARGET void aesni_encrypt(void *opaque, uint64_t sector, const uint8_t *source,
+static TARGET void aesni_encrypt(void *opaque, struct xts_tweak tweak, const uint8_t *source,
                                  uint8_t *destination, size_t sector_count)
 {
     const struct xts_schedules *state = opaque;
-    crypt_sectors(&state->encrypt, &state->tweak, false, sector, source, destination, sector_count);
+    crypt_sectors(&state->encrypt, &state->tweak, false, tweak, source, destination, sector_count);
 }
 
-static TARGET void aesni_decrypt(void *opaque, uint64_t sector, const uint8_t *source,
+static TARGET void aesni_decrypt(void *opaque, struct xts_tweak tweak, const uint8_t *source,
                                  uint8_t *destination, size_t sector_count)
 {
     const struct xts_schedules *state = opaque;
-    crypt_sectors(&state->decrypt, &state->tweak, true, sector, source, destination, sector_count);
+    crypt_sectors(&state->decrypt, &state->tweak, true, tweak, source, destination, sector_count);
 }
 
 static int aesni_create(const uint8_t *data_key, const uint8_t *tweak_key, struct log *log,

@@ -13,13 +13,22 @@
 
 enum { XTS_BLOCK_BYTES = 16 };
 
-/* The tweak of a sector before its encryption: the layout of xts.h. Our vector engines have the
- * same as "low half zero, high half the number" in a register. */
-static inline void xts_tweak_of_sector(uint64_t sector, uint8_t tweak[XTS_BLOCK_BYTES])
+/*
+ * The tweak of a data unit before its encryption: bytes 0 to 7 and 8 to 15 as little-endian
+ * numbers. What xts.c makes of a sector is its business; engines take any tweak, so that published
+ * vectors, whose layout is another one, run on them too.
+ */
+struct xts_tweak {
+    uint64_t low;
+    uint64_t high;
+};
+
+/* The same as bytes, for engines of libraries. */
+static inline void xts_tweak_bytes(struct xts_tweak tweak, uint8_t bytes[XTS_BLOCK_BYTES])
 {
     for (int i = 0; i < 8; i++) {
-        tweak[i] = 0;
-        tweak[8 + i] = (uint8_t)(sector >> (8 * i));
+        bytes[i] = (uint8_t)(tweak.low >> (8 * i));
+        bytes[8 + i] = (uint8_t)(tweak.high >> (8 * i));
     }
 }
 
@@ -38,8 +47,10 @@ struct xts_engine {
 
     /*
      * Says whether the engine works on this machine by expanding both keys. The schedules live in
-     * secret memory where the engine is ours. Returns 0 and an owned *state, or -errno with a
-     * sentence in *error: -ENOTSUP when the CPU or the library is missing. Any thread.
+     * secret memory, but openssl's in that library's heap, which is wiped and not locked. Leaves
+     * nothing of the keys in vector registers or on the stack. Returns 0 and an owned *state, or
+     * -errno with a sentence in *error: -ENOTSUP when the CPU or the library is missing. Any
+     * thread.
      */
     int (*create)(const uint8_t *data_key, const uint8_t *tweak_key, struct log *log, void **state,
                   struct error *error);
@@ -47,11 +58,15 @@ struct xts_engine {
     /* Zeroes and frees the state. */
     void (*destroy)(void *state);
 
-    /* As xts_encrypt and xts_decrypt; sector_count may be 0. Any thread, concurrently. */
-    void (*encrypt)(void *state, uint64_t sector, const uint8_t *source, uint8_t *destination,
-                    size_t sector_count);
-    void (*decrypt)(void *state, uint64_t sector, const uint8_t *source, uint8_t *destination,
-                    size_t sector_count);
+    /*
+     * As xts_encrypt and xts_decrypt, with the first sector's tweak in place of its number: each
+     * further sector's has a high half greater by one, modulo 2^64, and the same low half.
+     * sector_count may be 0. Any thread, concurrently.
+     */
+    void (*encrypt)(void *state, struct xts_tweak tweak, const uint8_t *source,
+                    uint8_t *destination, size_t sector_count);
+    void (*decrypt)(void *state, struct xts_tweak tweak, const uint8_t *source,
+                    uint8_t *destination, size_t sector_count);
 };
 
 #if defined(__x86_64__)

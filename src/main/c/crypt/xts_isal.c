@@ -5,7 +5,8 @@
  * Two generations of its interface are known: from 2.25 on functions with the prefix isal_ that
  * return 0 on success, before that functions of the same arguments without a result. The first is
  * looked for first. The tweak key comes before the data key; the tweak key's schedule is that for
- * encryption in both directions.
+ * encryption in both directions. The library keeps no state: all schedules are in our own secret
+ * memory.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -62,14 +63,15 @@ struct isal_state {
     struct isal_old_functions old_call;
 };
 
-static void isal_encrypt(void *opaque, uint64_t sector, const uint8_t *source, uint8_t *destination,
-                         size_t sector_count)
+static void isal_encrypt(void *opaque, struct xts_tweak first, const uint8_t *source,
+                         uint8_t *destination, size_t sector_count)
 {
     struct isal_state *state = opaque;
     for (size_t i = 0; i < sector_count; i++) {
         uint8_t tweak[XTS_BLOCK_BYTES] __attribute__((aligned(XTS_BLOCK_BYTES)));
         size_t at = sectors_to_bytes(i);
-        xts_tweak_of_sector(sector + i, tweak);
+        xts_tweak_bytes(first, tweak);
+        first.high++;
         if (state->old) {
             state->old_call.encrypt(state->tweak, state->encrypt, tweak, SECTOR_BYTES, source + at,
                                     destination + at);
@@ -80,14 +82,15 @@ static void isal_encrypt(void *opaque, uint64_t sector, const uint8_t *source, u
     }
 }
 
-static void isal_decrypt(void *opaque, uint64_t sector, const uint8_t *source, uint8_t *destination,
-                         size_t sector_count)
+static void isal_decrypt(void *opaque, struct xts_tweak first, const uint8_t *source,
+                         uint8_t *destination, size_t sector_count)
 {
     struct isal_state *state = opaque;
     for (size_t i = 0; i < sector_count; i++) {
         uint8_t tweak[XTS_BLOCK_BYTES] __attribute__((aligned(XTS_BLOCK_BYTES)));
         size_t at = sectors_to_bytes(i);
-        xts_tweak_of_sector(sector + i, tweak);
+        xts_tweak_bytes(first, tweak);
+        first.high++;
         if (state->old) {
             state->old_call.decrypt(state->tweak, state->decrypt, tweak, SECTOR_BYTES, source + at,
                                     destination + at);
@@ -123,15 +126,16 @@ static int isal_load(struct isal_state *state, struct error *error)
 static int isal_expand(struct isal_state *state, const uint8_t *data_key, const uint8_t *tweak_key,
                        struct error *error)
 {
+    bool expanded = true;
     if (state->old) {
         state->old_call.expand(data_key, state->encrypt, state->decrypt);
         state->old_call.expand(tweak_key, state->tweak, state->unused);
-    } else if (state->call.expand(data_key, state->encrypt, state->decrypt) != 0 ||
-               state->call.expand(tweak_key, state->tweak, state->unused) != 0) {
-        return error_set(error, -ENOTSUP, "%s does not expand the keys", soname);
+    } else {
+        expanded = state->call.expand(data_key, state->encrypt, state->decrypt) == 0 &&
+                   state->call.expand(tweak_key, state->tweak, state->unused) == 0;
     }
     secret_clear_traces();
-    return 0;
+    return expanded ? 0 : error_set(error, -ENOTSUP, "%s does not expand the keys", soname);
 }
 
 static int isal_create(const uint8_t *data_key, const uint8_t *tweak_key, struct log *log,

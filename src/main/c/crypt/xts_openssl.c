@@ -12,9 +12,13 @@
  * exist and must stay usable; for them encryption is put together from the block cipher (ECB).
  *
  * The default library context is used, so the operator's openssl.cnf decides which provider (a
- * validated one, say) does the work. Key schedules live in OpenSSL's own memory: it wipes them when
- * contexts are freed but does not lock them. OpenSSL keeps itself loaded; its clean-up at exit is
- * turned off, since queue threads may still be running then.
+ * validated one, say) does the work. OpenSSL keeps itself loaded; its clean-up at exit is turned
+ * off, since queue threads may still be running then.
+ *
+ * Key schedules live in OpenSSL's ordinary heap: it wipes them when contexts are freed but does not
+ * lock them. Its secure heap (CRYPTO_secure_malloc_init) is left alone, for cipher contexts are
+ * never taken from it, and replacing its allocator (CRYPTO_set_mem_functions) is a matter of the
+ * whole process, whose other parts may use the library too.
  */
 #include <assert.h>
 #include <errno.h>
@@ -30,6 +34,7 @@
 #include "base/sector.h"
 #include "crypt/dynamic_library.h"
 #include "crypt/xts_engine.h"
+#include "mem/secret.h"
 
 enum { CONTEXTS_MIN = 4, CONTEXTS_MAX = 64 };
 
@@ -118,36 +123,36 @@ static void cipher_update(const struct openssl_state *state, void *context, cons
     must_succeed(written == byte_len);
 }
 
-static void crypt_xts(struct openssl_state *state, void *context, uint64_t sector,
+static void crypt_xts(struct openssl_state *state, void *context, struct xts_tweak tweak,
                       const uint8_t *source, uint8_t *destination)
 {
-    uint8_t tweak[XTS_BLOCK_BYTES];
-    xts_tweak_of_sector(sector, tweak);
-    must_succeed(state->call.cipher_init(context, NULL, NULL, tweak, -1, NULL) == 1);
+    uint8_t iv[XTS_BLOCK_BYTES];
+    xts_tweak_bytes(tweak, iv);
+    must_succeed(state->call.cipher_init(context, NULL, NULL, iv, -1, NULL) == 1);
     cipher_update(state, context, source, destination, SECTOR_BYTES);
 }
 
-static void tweak_double(uint8_t tweak[XTS_BLOCK_BYTES])
+static void block_double(uint8_t block[XTS_BLOCK_BYTES])
 {
     unsigned carry = 0;
     for (int i = 0; i < XTS_BLOCK_BYTES; i++) {
-        unsigned doubled = (unsigned)tweak[i] << 1 | carry;
-        tweak[i] = (uint8_t)doubled;
+        unsigned doubled = (unsigned)block[i] << 1 | carry;
+        block[i] = (uint8_t)doubled;
         carry = doubled >> 8;
     }
-    tweak[0] ^= (uint8_t)(carry * 0x87);
+    block[0] ^= (uint8_t)(carry * 0x87);
 }
 
 /* Encryption from single blocks, where one key is both data and tweak key. */
-static void encrypt_equal_halves(struct openssl_state *state, void *context, uint64_t sector,
+static void encrypt_equal_halves(struct openssl_state *state, void *context, struct xts_tweak tweak,
                                  const uint8_t *source, uint8_t *destination)
 {
-    uint8_t tweak[XTS_BLOCK_BYTES], mask[SECTOR_BYTES];
-    xts_tweak_of_sector(sector, tweak);
-    cipher_update(state, context, tweak, tweak, XTS_BLOCK_BYTES);
+    uint8_t block[XTS_BLOCK_BYTES], mask[SECTOR_BYTES];
+    xts_tweak_bytes(tweak, block);
+    cipher_update(state, context, block, block, XTS_BLOCK_BYTES);
     for (int at = 0; at < SECTOR_BYTES; at += XTS_BLOCK_BYTES) {
-        memcpy(mask + at, tweak, XTS_BLOCK_BYTES);
-        tweak_double(tweak);
+        memcpy(mask + at, block, XTS_BLOCK_BYTES);
+        block_double(block);
     }
     for (int i = 0; i < SECTOR_BYTES; i++)
         destination[i] = source[i] ^ mask[i];
@@ -156,7 +161,7 @@ static void encrypt_equal_halves(struct openssl_state *state, void *context, uin
         destination[i] ^= mask[i];
 }
 
-static void openssl_encrypt(void *opaque, uint64_t sector, const uint8_t *source,
+static void openssl_encrypt(void *opaque, struct xts_tweak tweak, const uint8_t *source,
                             uint8_t *destination, size_t sector_count)
 {
     struct openssl_state *state = opaque;
@@ -164,21 +169,23 @@ static void openssl_encrypt(void *opaque, uint64_t sector, const uint8_t *source
     for (size_t i = 0; i < sector_count; i++) {
         size_t at = sectors_to_bytes(i);
         if (state->equal_halves)
-            encrypt_equal_halves(state, slot->encrypt, sector + i, source + at, destination + at);
+            encrypt_equal_halves(state, slot->encrypt, tweak, source + at, destination + at);
         else
-            crypt_xts(state, slot->encrypt, sector + i, source + at, destination + at);
+            crypt_xts(state, slot->encrypt, tweak, source + at, destination + at);
+        tweak.high++;
     }
     slot_release(slot);
 }
 
-static void openssl_decrypt(void *opaque, uint64_t sector, const uint8_t *source,
+static void openssl_decrypt(void *opaque, struct xts_tweak tweak, const uint8_t *source,
                             uint8_t *destination, size_t sector_count)
 {
     struct openssl_state *state = opaque;
     struct openssl_slot *slot = slot_acquire(state);
     for (size_t i = 0; i < sector_count; i++) {
         size_t at = sectors_to_bytes(i);
-        crypt_xts(state, slot->decrypt, sector + i, source + at, destination + at);
+        crypt_xts(state, slot->decrypt, tweak, source + at, destination + at);
+        tweak.high++;
     }
     slot_release(slot);
 }
@@ -265,6 +272,7 @@ static int openssl_create(const uint8_t *data_key, const uint8_t *tweak_key, str
     if (result == 0)
         result = slots_make(state, key, error);
     explicit_bzero(key, sizeof(key));
+    secret_clear_traces();
     if (result < 0) {
         openssl_destroy(state);
         return result;

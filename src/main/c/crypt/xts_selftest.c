@@ -3,9 +3,10 @@
  * Self-test of an AES-XTS engine.
  *
  * Known answers: the keys are 00…1f and 80…9f, every plain byte is its offset in the sector modulo
- * 256, and of each sector the first and the last block are known. A wrong block tweak shows in the
- * last one, as it depends on every doubling before. Each known sector stands in the middle of a
- * run, so that engines that work on groups of sectors are asked for whole and for partial groups.
+ * 256, the low half of the tweak is zero, and of each sector the first and the last block are
+ * known. A wrong block tweak shows in the last one, as it depends on every doubling before. Each
+ * known sector stands in the middle of a run, so that engines that work on groups of sectors are
+ * asked for whole and for partial groups.
  */
 #include "xts_selftest.h"
 
@@ -22,7 +23,7 @@ enum { RUN_SECTORS = 7, RUN_LEAD = 5, COMPARE_SECTORS = 19 };
 enum { RUN_BYTES = RUN_SECTORS * SECTOR_BYTES, COMPARE_BYTES = COMPARE_SECTORS * SECTOR_BYTES };
 
 struct known_answer {
-    uint64_t sector;
+    uint64_t high; /* half of the tweak */
     uint8_t first[XTS_BLOCK_BYTES];
     uint8_t last[XTS_BLOCK_BYTES];
 };
@@ -60,19 +61,19 @@ static const struct known_answer known_answers[] = {
       0x2a}},
 };
 
-static const struct known_answer *known_answer_of(uint64_t sector)
+static const struct known_answer *known_answer_of(uint64_t high)
 {
     for (size_t i = 0; i < sizeof(known_answers) / sizeof(known_answers[0]); i++) {
-        if (known_answers[i].sector == sector)
+        if (known_answers[i].high == high)
             return &known_answers[i];
     }
     return NULL;
 }
 
-static bool run_is_right(uint64_t start, const uint8_t *run)
+static bool run_is_right(struct xts_tweak start, const uint8_t *run)
 {
     for (uint64_t i = 0; i < RUN_SECTORS; i++) {
-        const struct known_answer *answer = known_answer_of(start + i);
+        const struct known_answer *answer = known_answer_of(start.high + i);
         const uint8_t *bytes = run + sectors_to_bytes(i);
         if (!answer)
             continue;
@@ -84,7 +85,7 @@ static bool run_is_right(uint64_t start, const uint8_t *run)
     return true;
 }
 
-static int check_run(const struct xts_engine *engine, void *state, uint64_t start,
+static int check_run(const struct xts_engine *engine, void *state, struct xts_tweak start,
                      struct error *error)
 {
     uint8_t plain[RUN_BYTES], cipher[RUN_BYTES], other[RUN_BYTES];
@@ -103,7 +104,7 @@ static int check_run(const struct xts_engine *engine, void *state, uint64_t star
     right = right && memcmp(cipher, plain, RUN_BYTES) == 0;
     if (!right)
         return error_set(error, -EBADMSG, "the self-test failed: wrong known answer at sector %llu",
-                         (unsigned long long)start);
+                         (unsigned long long)start.high);
     return 0;
 }
 
@@ -119,9 +120,9 @@ int xts_selftest_known_answers(const struct xts_engine *engine, struct error *er
     if (result < 0)
         return result;
     for (size_t i = 0; i < sizeof(known_answers) / sizeof(known_answers[0]) && result == 0; i++) {
-        uint64_t sector = known_answers[i].sector;
-        uint64_t lead = sector < RUN_LEAD ? sector : RUN_LEAD;
-        result = check_run(engine, state, sector - lead, error);
+        uint64_t high = known_answers[i].high;
+        uint64_t lead = high < RUN_LEAD ? high : RUN_LEAD;
+        result = check_run(engine, state, (struct xts_tweak){.high = high - lead}, error);
     }
     engine->destroy(state);
     return result;
@@ -144,18 +145,18 @@ static int random_fill(void *buffer, size_t byte_len)
     return 0;
 }
 
-static bool engines_agree(struct comparison *bytes, uint64_t sector,
+static bool engines_agree(struct comparison *bytes, struct xts_tweak tweak,
                           const struct xts_engine *engine, void *state,
                           const struct xts_engine *peer, void *peer_state)
 {
     memcpy(bytes->mine, bytes->plain, COMPARE_BYTES);
     memcpy(bytes->theirs, bytes->plain, COMPARE_BYTES);
-    engine->encrypt(state, sector, bytes->mine, bytes->mine, COMPARE_SECTORS);
-    peer->encrypt(peer_state, sector, bytes->theirs, bytes->theirs, COMPARE_SECTORS);
+    engine->encrypt(state, tweak, bytes->mine, bytes->mine, COMPARE_SECTORS);
+    peer->encrypt(peer_state, tweak, bytes->theirs, bytes->theirs, COMPARE_SECTORS);
     if (memcmp(bytes->mine, bytes->theirs, COMPARE_BYTES) != 0)
         return false;
-    engine->decrypt(state, sector, bytes->mine, bytes->mine, COMPARE_SECTORS);
-    peer->decrypt(peer_state, sector, bytes->theirs, bytes->theirs, COMPARE_SECTORS);
+    engine->decrypt(state, tweak, bytes->mine, bytes->mine, COMPARE_SECTORS);
+    peer->decrypt(peer_state, tweak, bytes->theirs, bytes->theirs, COMPARE_SECTORS);
     return memcmp(bytes->mine, bytes->plain, COMPARE_BYTES) == 0 &&
            memcmp(bytes->theirs, bytes->plain, COMPARE_BYTES) == 0;
 }
@@ -166,16 +167,16 @@ int xts_selftest_compare(const struct xts_engine *engine, void *state,
     struct comparison *bytes = malloc(sizeof(*bytes));
     if (!bytes)
         return error_set(error, -ENOMEM, "no memory for the self-test");
-    uint64_t sector = 0;
+    struct xts_tweak tweak = {0, 0};
     int result = random_fill(bytes->plain, COMPARE_BYTES);
     if (result == 0)
-        result = random_fill(&sector, sizeof(sector));
+        result = random_fill(&tweak, sizeof(tweak));
     if (result < 0)
         error_set_errno(error, result, "no random bytes for the self-test");
-    else if (!engines_agree(bytes, sector, engine, state, peer, peer_state)) {
-        result =
-            error_set(error, -EBADMSG, "the self-test failed: it differs from %s at sector %llu",
-                      peer->name, (unsigned long long)sector);
+    else if (!engines_agree(bytes, tweak, engine, state, peer, peer_state)) {
+        result = error_set(
+            error, -EBADMSG, "the self-test failed: it differs from %s at tweak %llx %llx",
+            peer->name, (unsigned long long)tweak.low, (unsigned long long)tweak.high);
     }
     free(bytes);
     return result;

@@ -15,7 +15,8 @@ struct error;
 int xts_selftest_known_answers(const struct xts_engine *engine, struct error *error);
 
 /*
- * Compares two engines that were created with the same keys on random sectors in both directions.
+ * Compares two engines that were created with the same keys on random sectors under random tweaks,
+ * in both directions.
  * Returns 0, -EBADMSG or -ENOMEM. Any thread.
  */
 int xts_selftest_compare(const struct xts_engine *engine, void *state,

@@ -88,11 +88,12 @@ INLINE void tweaks_of_blocks(__m512i tweak, __m512i block_tweak[SECTOR_VECTORS])
     block_tweak[7] = TIMES_X8(block_tweak[1], 3);
 }
 
-/* The tweaks of a group before encryption; low halves are zero. */
-INLINE __m512i tweaks_start(uint64_t sector)
+/* The tweaks of a group before encryption. */
+INLINE __m512i tweaks_start(struct xts_tweak first)
 {
-    return _mm512_set_epi64((long long)(sector + 3), 0, (long long)(sector + 2), 0,
-                            (long long)(sector + 1), 0, (long long)sector, 0);
+    long long low = (long long)first.low, high = (long long)first.high;
+    __m512i all = _mm512_set_epi64(high, low, high, low, high, low, high, low);
+    return _mm512_add_epi64(all, _mm512_set_epi64(3, 0, 2, 0, 1, 0, 0, 0));
 }
 
 /* One of the AES_ROUNDS + 1 steps in which the tweaks of a group are encrypted. */
@@ -160,17 +161,17 @@ INLINE __m512i crypt_nth(const struct aes_schedule *schedule, const struct aes_s
 }
 
 INLINE void crypt_sectors(const struct aes_schedule *schedule, const struct aes_schedule *tweaks,
-                          bool decrypt, uint64_t sector, const uint8_t *source,
+                          bool decrypt, struct xts_tweak first, const uint8_t *source,
                           uint8_t *destination, size_t sector_count)
 {
-    __m512i next = tweaks_start(sector);
+    __m512i next = tweaks_start(first);
     UNROLL
     for (int step = 0; step <= AES_ROUNDS; step++)
         next = tweaks_step(tweaks, step, next);
     while (sector_count >= GROUP_SECTORS) {
         __m512i group = next;
-        sector += GROUP_SECTORS;
-        next = tweaks_start(sector);
+        first.high += GROUP_SECTORS;
+        next = tweaks_start(first);
         next =
             crypt_nth(schedule, tweaks, decrypt, TWEAK_OF(group, 0), 0, next, source, destination);
         next =
@@ -192,19 +193,19 @@ INLINE void crypt_sectors(const struct aes_schedule *schedule, const struct aes_
     }
 }
 
-static TARGET void vaes512_encrypt(void *state, uint64_t sector, const uint8_t *source,
+static TARGET void vaes512_encrypt(void *state, struct xts_tweak tweak, const uint8_t *source,
                                    uint8_t *destination, size_t sector_count)
 {
     const struct xts_schedules *schedules = state;
-    crypt_sectors(&schedules->encrypt, &schedules->tweak, false, sector, source, destination,
+    crypt_sectors(&schedules->encrypt, &schedules->tweak, false, tweak, source, destination,
                   sector_count);
 }
 
-static TARGET void vaes512_decrypt(void *state, uint64_t sector, const uint8_t *source,
+static TARGET void vaes512_decrypt(void *state, struct xts_tweak tweak, const uint8_t *source,
                                    uint8_t *destination, size_t sector_count)
 {
     const struct xts_schedules *schedules = state;
-    crypt_sectors(&schedules->decrypt, &schedules->tweak, true, sector, source, destination,
+    crypt_sectors(&schedules->decrypt, &schedules->tweak, true, tweak, source, destination,
                   sector_count);
 }
 

@@ -27,6 +27,7 @@
 #include "base/sector.h"
 #include "io/deadline.h"
 #include "io/disk_lock.h"
+#include "io/plain_io.h"
 
 enum { OPEN_RETRY_PAUSE_MS = 20 };
 
@@ -49,15 +50,16 @@ static int check_type(const char *path, const struct stat *status, struct error 
     return error_set(error, -EINVAL, "%s is neither a regular file nor a block device", path);
 }
 
-static int refuse_open(const char *path, int ret, struct error *error)
+static int refuse_open(const struct disk_file_params *params, int ret, struct error *error)
 {
     char holder[DISK_HOLDER_BYTES];
     if (ret != -EBUSY) {
-        return error_set_errno(error, ret, "cannot open %s for reading and writing", path);
+        return error_set_errno(error, ret, "cannot open %s for %s", params->path,
+                               params->access == DISK_READ ? "reading" : "reading and writing");
     }
-    disk_lock_describe_holder(path, -1, holder, sizeof(holder));
+    disk_lock_describe_holder(params->path, -1, holder, sizeof(holder));
     return error_set(error, ret, "%s is in use: mounted, part of another device, or opened by %s",
-                     path, holder);
+                     params->path, holder);
 }
 
 /* A device whose last user was killed stays claimed until that user's transfers have ended. */
@@ -72,12 +74,31 @@ static int open_patiently(const struct disk_file_params *params, int flags)
     return fd < 0 ? -errno : fd;
 }
 
+/* Only the user who makes a disk may read it, until somebody decides otherwise. */
+static int make_file(const struct disk_file_params *params, struct disk_file *file,
+                     struct error *error)
+{
+    file->fd = open(params->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    return file->fd >= 0 ? 0 : error_set_errno(error, -errno, "cannot create %s", params->path);
+}
+
+static int open_flags(const struct disk_file_params *params, bool block_device)
+{
+    if (params->access == DISK_READ) {
+        return O_RDONLY | O_CLOEXEC;
+    }
+    return O_RDWR | O_CLOEXEC | (block_device ? O_EXCL : 0);
+}
+
 static int open_disk(const struct disk_file_params *params, struct disk_file *file,
                      struct error *error)
 {
     struct stat before;
     struct stat after;
     if (stat(params->path, &before) != 0) {
+        if (errno == ENOENT && params->access == DISK_CREATE) {
+            return make_file(params, file, error);
+        }
         return error_set_errno(error, -errno, "cannot open %s", params->path);
     }
     int ret = check_type(params->path, &before, error);
@@ -85,9 +106,9 @@ static int open_disk(const struct disk_file_params *params, struct disk_file *fi
         return ret;
     }
     file->block_device = S_ISBLK(before.st_mode);
-    file->fd = open_patiently(params, O_RDWR | O_CLOEXEC | (file->block_device ? O_EXCL : 0));
+    file->fd = open_patiently(params, open_flags(params, file->block_device));
     if (file->fd < 0) {
-        return refuse_open(params->path, file->fd, error);
+        return refuse_open(params, file->fd, error);
     }
     if (fstat(file->fd, &after) != 0) {
         return error_set_errno(error, -errno, "cannot open %s", params->path);
@@ -110,7 +131,9 @@ static int look_at_device(const struct disk_file_params *params, struct disk_fil
         ioctl(file->fd, BLKSSZGET, &sector_bytes) != 0) {
         return error_set_errno(error, -errno, "cannot learn the size of %s", params->path);
     }
-    if (sector_bytes > 0 && (uint32_t)sector_bytes > params->logical_block_size) {
+    /* Tools that read or write a device anew show it to no guest; the page cache serves them. */
+    if (params->access == DISK_UPDATE && sector_bytes > 0 &&
+        (uint32_t)sector_bytes > params->logical_block_size) {
         return error_set(error, -EINVAL,
                          "%s has logical sectors of %d bytes, more than the logical_block_size of "
                          "%u: set logical_block_size to %d",
@@ -119,11 +142,29 @@ static int look_at_device(const struct disk_file_params *params, struct disk_fil
     return 0;
 }
 
+/* What was there goes as a whole: nobody should take an old tail for new content. */
+static int set_length(const struct disk_file_params *params, struct disk_file *file,
+                      struct error *error)
+{
+    uint64_t wanted = params->create_byte_len;
+    if (file->block_device && file->byte_len < wanted) {
+        return error_set(error, -ENOSPC, "%s has %" PRIu64 " bytes, of %" PRIu64 " to be written",
+                         params->path, file->byte_len, wanted);
+    }
+    if (!file->block_device &&
+        (ftruncate(file->fd, 0) != 0 || ftruncate(file->fd, (off_t)wanted) != 0)) {
+        return error_set_errno(error, -errno, "cannot make %s %" PRIu64 " bytes long", params->path,
+                               wanted);
+    }
+    file->byte_len = file->block_device ? file->byte_len : wanted;
+    return 0;
+}
+
 static int check_size(const struct disk_file_params *params, const struct disk_file *file,
                       struct error *error)
 {
     uint32_t unit = params->logical_block_size;
-    if (file->byte_len == 0) {
+    if (file->byte_len == 0 && params->access != DISK_CREATE) {
         return error_set(error, -EINVAL, "%s is empty", params->path);
     }
     if (!is_aligned(file->byte_len, SECTOR_BYTES)) {
@@ -253,11 +294,14 @@ static int prepare(const struct disk_file_params *params, struct log *log, struc
                    struct error *error)
 {
     int ret = open_disk(params, file, error);
-    if (ret == 0) {
+    if (ret == 0 && params->access != DISK_READ) {
         ret = disk_lock_take(file->fd, params->path, params->lock_timeout_ms, log, error);
     }
     if (ret == 0 && file->block_device) {
         ret = look_at_device(params, file, error);
+    }
+    if (ret == 0 && params->access == DISK_CREATE) {
+        ret = set_length(params, file, error);
     }
     if (ret == 0) {
         ret = check_size(params, file, error);
@@ -285,6 +329,47 @@ int disk_file_open_for_sync(const struct disk_file *file, struct error *error)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     return fd < 0 ? error_set_errno(error, -errno, "cannot open the disk once more to sync it")
                   : fd;
+}
+
+/* --- transfers of tools ------------------------------------------------------------------------
+ */
+
+int disk_file_read(const struct disk_file *file, uint64_t offset, void *bytes, size_t byte_len)
+{
+    return plain_read(file->fd, bytes, byte_len, offset);
+}
+
+int disk_file_write(const struct disk_file *file, uint64_t offset, const void *bytes,
+                    size_t byte_len)
+{
+    return plain_write(file->fd, bytes, byte_len, offset);
+}
+
+int disk_file_sync(const struct disk_file *file)
+{
+    return fsync(file->fd) == 0 ? 0 : -errno;
+}
+
+static int64_t seek(const struct disk_file *file, uint64_t offset, int whence, uint64_t unknown)
+{
+    off_t found = lseek(file->fd, (off_t)offset, whence);
+    if (found >= 0) {
+        return found;
+    }
+    if (errno == ENXIO) {
+        return (int64_t)file->byte_len;
+    }
+    return errno == EINVAL || errno == EOPNOTSUPP ? (int64_t)unknown : -errno;
+}
+
+int64_t disk_file_next_data(const struct disk_file *file, uint64_t offset)
+{
+    return seek(file, offset, SEEK_DATA, offset);
+}
+
+int64_t disk_file_next_hole(const struct disk_file *file, uint64_t offset)
+{
+    return seek(file, offset, SEEK_HOLE, file->byte_len);
 }
 
 void disk_file_close(struct disk_file *file)

@@ -9,6 +9,7 @@
 #include "jni_env.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -171,6 +172,20 @@ void jni_throw(JNIEnv *env, const char *operation, const struct error *error)
     if (exception != NULL) {
         (*env)->Throw(env, exception);
     }
+}
+
+void jni_throw_transfer(JNIEnv *env, const char *path, const char *verb, jlong sector, int code)
+{
+    struct error error;
+    error_set_errno(&error, code, "cannot %s %s at sector %" PRId64, verb, path, (int64_t)sector);
+    jni_throw(env, verb, &error);
+}
+
+void jni_throw_file(JNIEnv *env, const char *path, const char *verb, int code)
+{
+    struct error error;
+    error_set_errno(&error, code, "cannot %s %s", verb, path);
+    jni_throw(env, verb, &error);
 }
 
 void jni_throw_errno(JNIEnv *env, const char *operation, int code)

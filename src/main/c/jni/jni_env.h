@@ -25,6 +25,11 @@ enum { JNI_TEXT_BYTES = 4096 };
  */
 void jni_throw(JNIEnv *env, const char *operation, const struct error *error);
 
+/* As jni_throw, for what cannot be done ("read", "sync") with the file at path, and at which of its
+ * sectors. */
+void jni_throw_transfer(JNIEnv *env, const char *path, const char *verb, jlong sector, int code);
+void jni_throw_file(JNIEnv *env, const char *path, const char *verb, int code);
+
 /* As jni_throw, for a plain negative errno. */
 void jni_throw_errno(JNIEnv *env, const char *operation, int code);
 

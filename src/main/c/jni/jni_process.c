@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "jni/jni_env.h"
+#include "mem/stack.h"
 
 JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_ProcessHardening_setUndumpable(JNIEnv *env,
                                                                                jclass class)
@@ -18,4 +19,12 @@ JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_ProcessHardening_setUndumpable(J
     } else if (setrlimit(RLIMIT_CORE, &none) < 0) {
         jni_throw_errno(env, "setrlimit RLIMIT_CORE", -errno);
     }
+}
+
+JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_ProcessHardening_clearUnusedStack(JNIEnv *env,
+                                                                                  jclass class)
+{
+    (void)env;
+    (void)class;
+    stack_clear_unused();
 }

@@ -3,7 +3,6 @@
 #include "io_ubiblk_nativelib_NativeSectorFile.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "blk/sector_file.h"
@@ -44,23 +43,6 @@ JNIEXPORT jlong JNICALL Java_io_ubiblk_nativelib_NativeSectorFile_create(JNIEnv 
     return jni_handle(named);
 }
 
-/* Turns a failure into an exception whose sentence names file and place. */
-static void throw_transfer(JNIEnv *env, const struct named_file *named, const char *verb,
-                           jlong sector, int code)
-{
-    struct error error;
-    error_set_errno(&error, code, "cannot %s %s at sector %" PRId64, verb, named->path,
-                    (int64_t)sector);
-    jni_throw(env, verb, &error);
-}
-
-static void throw_whole(JNIEnv *env, const char *path, const char *verb, int code)
-{
-    struct error error;
-    error_set_errno(&error, code, "cannot %s %s", verb, path);
-    jni_throw(env, verb, &error);
-}
-
 JNIEXPORT jlong JNICALL Java_io_ubiblk_nativelib_NativeSectorFile_byteLength(JNIEnv *env,
                                                                              jclass class,
                                                                              jlong handle)
@@ -69,7 +51,7 @@ JNIEXPORT jlong JNICALL Java_io_ubiblk_nativelib_NativeSectorFile_byteLength(JNI
     const struct named_file *named = jni_pointer(handle);
     int64_t byte_len = sector_file_byte_len(&named->file);
     if (byte_len < 0) {
-        throw_whole(env, named->path, "learn the size of", (int)byte_len);
+        jni_throw_file(env, named->path, "learn the size of", (int)byte_len);
     }
     return byte_len;
 }
@@ -85,7 +67,7 @@ JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_NativeSectorFile_read(JNIEnv *en
     int ret =
         sector_file_read(&named->file, (uint64_t)sector, bytes + offset, (uint32_t)sector_count);
     if (ret < 0) {
-        throw_transfer(env, named, "read", sector, ret);
+        jni_throw_transfer(env, named->path, "read", sector, ret);
     }
 }
 
@@ -100,7 +82,7 @@ JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_NativeSectorFile_write(JNIEnv *e
     int ret =
         sector_file_write(&named->file, (uint64_t)sector, bytes + offset, (uint32_t)sector_count);
     if (ret < 0) {
-        throw_transfer(env, named, "write", sector, ret);
+        jni_throw_transfer(env, named->path, "write", sector, ret);
     }
 }
 
@@ -111,7 +93,7 @@ JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_NativeSectorFile_sync(JNIEnv *en
     const struct named_file *named = jni_pointer(handle);
     int ret = sector_file_sync(&named->file);
     if (ret < 0) {
-        throw_whole(env, named->path, "sync", ret);
+        jni_throw_file(env, named->path, "sync", ret);
     }
 }
 
@@ -123,7 +105,7 @@ JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_NativeSectorFile_syncDirectory(J
     const struct named_file *named = jni_pointer(handle);
     int ret = sector_file_sync_directory(named->path);
     if (ret < 0) {
-        throw_whole(env, named->path, "sync the directory of", ret);
+        jni_throw_file(env, named->path, "sync the directory of", ret);
     }
 }
 

@@ -65,6 +65,42 @@ JNIEXPORT jstring JNICALL Java_io_ubiblk_nativelib_NativeXts_engineReason(JNIEnv
     return jni_string(env, xts_engine_reason(jni_pointer(xts)));
 }
 
+/* Sectors within a direct buffer; Java has checked the range. */
+static void *sectors_at(JNIEnv *env, jobject bytes, jint offset)
+{
+    return (char *)(*env)->GetDirectBufferAddress(env, bytes) + offset;
+}
+
+JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_NativeXts_encrypt(JNIEnv *env, jclass class,
+                                                                  jlong xts, jlong sector,
+                                                                  jobject bytes, jint offset,
+                                                                  jint sector_count)
+{
+    (void)class;
+    void *at = sectors_at(env, bytes, offset);
+    xts_encrypt(jni_pointer(xts), (uint64_t)sector, at, at, (size_t)sector_count);
+}
+
+JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_NativeXts_decrypt(JNIEnv *env, jclass class,
+                                                                  jlong xts, jlong sector,
+                                                                  jobject bytes, jint offset,
+                                                                  jint sector_count)
+{
+    (void)class;
+    void *at = sectors_at(env, bytes, offset);
+    xts_decrypt(jni_pointer(xts), (uint64_t)sector, at, at, (size_t)sector_count);
+}
+
+JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_NativeXts_recrypt(JNIEnv *env, jclass class,
+                                                                  jlong from, jlong to,
+                                                                  jlong sector, jobject bytes,
+                                                                  jint offset, jint sector_count)
+{
+    (void)class;
+    xts_recrypt(jni_pointer(from), jni_pointer(to), (uint64_t)sector,
+                sectors_at(env, bytes, offset), (size_t)sector_count);
+}
+
 JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_NativeXts_free(JNIEnv *env, jclass class, jlong xts)
 {
     (void)env;

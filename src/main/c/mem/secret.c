@@ -21,6 +21,7 @@
 
 #include "base/align.h"
 #include "base/log.h"
+#include "mem/registers.h"
 
 enum { STACK_TRACE_BYTES = 4096 };
 
@@ -96,34 +97,8 @@ static __attribute__((noinline)) void clear_stack(void)
     explicit_bzero(stale, sizeof(stale));
 }
 
-static void clear_vector_registers(void)
-{
-#if defined(__x86_64__)
-    __asm__ volatile("pxor %%xmm0, %%xmm0\n\t"
-                     "pxor %%xmm1, %%xmm1\n\t"
-                     "pxor %%xmm2, %%xmm2\n\t"
-                     "pxor %%xmm3, %%xmm3\n\t"
-                     "pxor %%xmm4, %%xmm4\n\t"
-                     "pxor %%xmm5, %%xmm5\n\t"
-                     "pxor %%xmm6, %%xmm6\n\t"
-                     "pxor %%xmm7, %%xmm7\n\t"
-                     "pxor %%xmm8, %%xmm8\n\t"
-                     "pxor %%xmm9, %%xmm9\n\t"
-                     "pxor %%xmm10, %%xmm10\n\t"
-                     "pxor %%xmm11, %%xmm11\n\t"
-                     "pxor %%xmm12, %%xmm12\n\t"
-                     "pxor %%xmm13, %%xmm13\n\t"
-                     "pxor %%xmm14, %%xmm14\n\t"
-                     "pxor %%xmm15, %%xmm15"
-                     :
-                     :
-                     : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
-                       "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
-#endif
-}
-
 void secret_clear_traces(void)
 {
     clear_stack();
-    clear_vector_registers();
+    registers_clear();
 }

@@ -26,9 +26,10 @@ void *secret_alloc(size_t byte_len, struct log *log);
 void secret_free(void *secret);
 
 /*
- * Overwrites the low 128 bits of the first 16 vector registers (what our key expansion uses) and 4
- * KiB of the stack that functions called just before have used, so that what they left there of a
- * key does not stay. Call it last in a function that handled keys in local variables.
+ * Overwrites the vector registers (on x86-64 all that the CPU has, in their full width; elsewhere
+ * none) and the 4 KiB of stack that functions called just before have used, so that what they left
+ * there of a key does not stay. Call it last in a function that handled keys in local variables or
+ * called something that does.
  */
 void secret_clear_traces(void);
 

@@ -64,8 +64,7 @@ static void the_reference_meets_fips_197(void **state)
         assert_int_equal(block[i], 0x11 * i);
 }
 
-/* IEEE 1619, vector 10: XTS-AES-256, a data unit of 512 bytes with sequence number ff. Its tweak
- * has the number in front, so no engine can be asked for it: it vouches for the reference. */
+/* The vectors with which the engines are checked, too, vouch for the reference. */
 static void the_reference_meets_ieee_1619(void **state)
 {
     (void)state;
@@ -88,7 +87,7 @@ static void the_reference_meets_ieee_1619(void **state)
         reference_xts(data[1], other[0], 1, tweak, buffer, buffer, 512);
         assert_memory_equal(buffer, plain, 512);
     }
-    assert_int_equal(count, 1);
+    assert_int_equal(count, 5);
     free(text);
 }
 

@@ -84,20 +84,20 @@ static void fake_destroy(void *state)
     fake_states--;
 }
 
-static void fake_encrypt(void *opaque, uint64_t sector, const uint8_t *source, uint8_t *destination,
-                         size_t sector_count)
+static void fake_encrypt(void *opaque, struct xts_tweak tweak, const uint8_t *source,
+                         uint8_t *destination, size_t sector_count)
 {
     const struct fake_state *state = opaque;
-    xts_reference(state->data_key, state->tweak_key, false, sector, source, destination,
-                  sector_count);
+    xts_reference_from(state->data_key, state->tweak_key, false, tweak, source, destination,
+                       sector_count);
 }
 
-static void fake_decrypt(void *opaque, uint64_t sector, const uint8_t *source, uint8_t *destination,
-                         size_t sector_count)
+static void fake_decrypt(void *opaque, struct xts_tweak tweak, const uint8_t *source,
+                         uint8_t *destination, size_t sector_count)
 {
     const struct fake_state *state = opaque;
-    xts_reference(state->data_key, state->tweak_key, true, sector, source, destination,
-                  sector_count);
+    xts_reference_from(state->data_key, state->tweak_key, true, tweak, source, destination,
+                       sector_count);
 }
 
 static bool keys_are_known(const struct fake_state *state)
@@ -106,55 +106,55 @@ static bool keys_are_known(const struct fake_state *state)
 }
 
 /* Right in the last sector of a run only. */
-static void fake_encrypt_wrongly(void *state, uint64_t sector, const uint8_t *source,
+static void fake_encrypt_wrongly(void *state, struct xts_tweak tweak, const uint8_t *source,
                                  uint8_t *destination, size_t sector_count)
 {
-    fake_encrypt(state, sector, source, destination, sector_count);
+    fake_encrypt(state, tweak, source, destination, sector_count);
     destination[SECTOR_BYTES - 1] ^= 0x80;
 }
 
-static void fake_decrypt_wrongly(void *state, uint64_t sector, const uint8_t *source,
+static void fake_decrypt_wrongly(void *state, struct xts_tweak tweak, const uint8_t *source,
                                  uint8_t *destination, size_t sector_count)
 {
-    fake_decrypt(state, sector, source, destination, sector_count);
+    fake_decrypt(state, tweak, source, destination, sector_count);
     destination[0] ^= 1;
 }
 
 /* Passes the known answers and is wrong with any other keys, but decrypts what it encrypted. */
-static void fake_crypt_by_rote(void *opaque, uint64_t sector, const uint8_t *source,
+static void fake_crypt_by_rote(void *opaque, struct xts_tweak tweak, const uint8_t *source,
                                uint8_t *destination, size_t sector_count, bool decrypt)
 {
     const struct fake_state *state = opaque;
     bool known = keys_are_known(state);
-    xts_reference(state->data_key, known ? state->tweak_key : state->data_key, decrypt, sector,
-                  source, destination, sector_count);
+    xts_reference_from(state->data_key, known ? state->tweak_key : state->data_key, decrypt, tweak,
+                       source, destination, sector_count);
 }
 
-static void fake_encrypt_by_rote(void *state, uint64_t sector, const uint8_t *source,
+static void fake_encrypt_by_rote(void *state, struct xts_tweak tweak, const uint8_t *source,
                                  uint8_t *destination, size_t sector_count)
 {
-    fake_crypt_by_rote(state, sector, source, destination, sector_count, false);
+    fake_crypt_by_rote(state, tweak, source, destination, sector_count, false);
 }
 
-static void fake_decrypt_by_rote(void *state, uint64_t sector, const uint8_t *source,
+static void fake_decrypt_by_rote(void *state, struct xts_tweak tweak, const uint8_t *source,
                                  uint8_t *destination, size_t sector_count)
 {
-    fake_crypt_by_rote(state, sector, source, destination, sector_count, true);
+    fake_crypt_by_rote(state, tweak, source, destination, sector_count, true);
 }
 
 /* A library: it must see private memory only, and that in place. */
-static void fake_encrypt_in_place(void *state, uint64_t sector, const uint8_t *source,
+static void fake_encrypt_in_place(void *state, struct xts_tweak tweak, const uint8_t *source,
                                   uint8_t *destination, size_t sector_count)
 {
     assert_ptr_equal(source, destination);
-    fake_encrypt(state, sector, source, destination, sector_count);
+    fake_encrypt(state, tweak, source, destination, sector_count);
 }
 
-static void fake_decrypt_in_place(void *state, uint64_t sector, const uint8_t *source,
+static void fake_decrypt_in_place(void *state, struct xts_tweak tweak, const uint8_t *source,
                                   uint8_t *destination, size_t sector_count)
 {
     assert_ptr_equal(source, destination);
-    fake_decrypt(state, sector, source, destination, sector_count);
+    fake_decrypt(state, tweak, source, destination, sector_count);
 }
 
 #define FAKE(fake_name, fake_kind, single, make, forward, backward)                                \
@@ -381,6 +381,27 @@ static void library_engines_see_private_memory_in_place_only(void **state)
     xts_destroy(xts);
 }
 
+static void recrypting_is_deciphering_and_enciphering(void **state)
+{
+    (void)state;
+    enum { COUNT = 21, BYTES = COUNT * SECTOR_BYTES };
+    struct xts *from = xts_check_create(XTS_ENGINE_AUTO, data_key, tweak_key);
+    struct xts *to = xts_check_create(XTS_ENGINE_AUTO, tweak_key, data_key);
+    uint8_t bytes[BYTES + 1], expected[BYTES], plain[BYTES];
+    for (size_t i = 0; i < BYTES; i++)
+        plain[i] = (uint8_t)(i * 17);
+    for (size_t count = 0; count <= COUNT; count++) {
+        memset(bytes, 0x77, sizeof(bytes));
+        xts_encrypt(from, 5, plain, bytes, count);
+        xts_encrypt(to, 5, plain, expected, count);
+        xts_recrypt(from, to, 5, bytes, count);
+        assert_memory_equal(bytes, expected, sectors_to_bytes(count));
+        assert_int_equal(bytes[sectors_to_bytes(count)], 0x77);
+    }
+    xts_destroy(from);
+    xts_destroy(to);
+}
+
 static void starts_at_the_byte_offset_of_the_list(void **state)
 {
     (void)state;
@@ -438,6 +459,7 @@ int main(void)
         cmocka_unit_test_teardown(finds_an_engine_on_this_machine, tidy),
         cmocka_unit_test_teardown(every_engine_takes_equal_key_halves, tidy),
         cmocka_unit_test_teardown(library_engines_see_private_memory_in_place_only, tidy),
+        cmocka_unit_test_teardown(recrypting_is_deciphering_and_enciphering, tidy),
         cmocka_unit_test_teardown(starts_at_the_byte_offset_of_the_list, tidy),
         cmocka_unit_test_teardown(reproduces_a_run_of_sectors_of_a_disk, tidy),
     };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* File systems and devices as they are elsewhere, and calls that fail. */
-/* wrap: stat fstat open ioctl fcntl statx pread posix_memalign */
+/* wrap: stat fstat open ioctl fcntl statx pread posix_memalign ftruncate lseek fsync */
 #include "io/disk_file.h"
 
 #include "support/cmocka_test.h"
@@ -36,6 +36,10 @@ static struct {
     size_t read_align; /* reads need this much, of length and memory */
     int read_error;
     bool memory_short;
+    int truncate_error; /* of the truncation after so many that succeed */
+    int truncates_before;
+    int seek_error;
+    int sync_error;
 } fault;
 
 int __real_stat(const char *path, struct stat *status);
@@ -53,6 +57,40 @@ ssize_t __real_pread(int fd, void *bytes, size_t byte_len, off_t offset);
 ssize_t __wrap_pread(int fd, void *bytes, size_t byte_len, off_t offset);
 int __real_posix_memalign(void **memory, size_t align, size_t byte_len);
 int __wrap_posix_memalign(void **memory, size_t align, size_t byte_len);
+
+int __real_ftruncate(int fd, off_t byte_len);
+int __wrap_ftruncate(int fd, off_t byte_len);
+off_t __real_lseek(int fd, off_t offset, int whence);
+off_t __wrap_lseek(int fd, off_t offset, int whence);
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+int __wrap_ftruncate(int fd, off_t byte_len)
+{
+    if (fault.truncate_error != 0 && fault.truncates_before-- == 0) {
+        errno = fault.truncate_error;
+        return -1;
+    }
+    return __real_ftruncate(fd, byte_len);
+}
+
+off_t __wrap_lseek(int fd, off_t offset, int whence)
+{
+    if (fault.seek_error != 0) {
+        errno = fault.seek_error;
+        return -1;
+    }
+    return __real_lseek(fd, offset, whence);
+}
+
+int __wrap_fsync(int fd)
+{
+    if (fault.sync_error != 0) {
+        errno = fault.sync_error;
+        return -1;
+    }
+    return __real_fsync(fd);
+}
 
 static void change_type(struct stat *status, mode_t type)
 {
@@ -343,6 +381,41 @@ static void reports_a_file_that_cannot_be_opened(void **state)
     refuse(f, -EAGAIN, "was replaced");
 }
 
+static void reports_a_length_that_cannot_be_had(void **state)
+{
+    struct fixture *f = *state;
+    f->params.access = DISK_CREATE;
+    f->params.create_byte_len = 1024;
+    for (int before = 0; before < 2; before++) {
+        fault.truncate_error = EFBIG;
+        fault.truncates_before = before;
+        refuse(f, -EFBIG, "1024 bytes long");
+    }
+}
+
+static void where_nothing_is_known_of_holes_there_are_none(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(0, disk_file_open(&f->params, f->log, &f->file, &f->error));
+    fault.seek_error = EINVAL;
+    assert_int_equal(512, disk_file_next_data(&f->file, 512));
+    assert_int_equal(f->file.byte_len, disk_file_next_hole(&f->file, 512));
+    fault.seek_error = EIO;
+    assert_int_equal(-EIO, disk_file_next_data(&f->file, 512));
+    assert_int_equal(-EIO, disk_file_next_hole(&f->file, 512));
+    disk_file_close(&f->file);
+}
+
+static void reports_a_sync_that_failed(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(0, disk_file_open(&f->params, f->log, &f->file, &f->error));
+    assert_int_equal(0, disk_file_sync(&f->file));
+    fault.sync_error = EIO;
+    assert_int_equal(-EIO, disk_file_sync(&f->file));
+    disk_file_close(&f->file);
+}
+
 int main(void)
 {
 #define WITH_FILE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -355,6 +428,9 @@ int main(void)
         WITH_FILE(claims_a_block_device_and_measures_it),
         WITH_FILE(waits_for_a_device_that_is_claimed),
         WITH_FILE(reports_a_file_that_cannot_be_opened),
+        WITH_FILE(reports_a_length_that_cannot_be_had),
+        WITH_FILE(where_nothing_is_known_of_holes_there_are_none),
+        WITH_FILE(reports_a_sync_that_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

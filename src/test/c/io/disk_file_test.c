@@ -185,6 +185,86 @@ static void refuses_what_is_no_file_and_no_device(void **state)
     refuse(f, -ENOENT, "No such file");
 }
 
+/* --- other accesses ----------------------------------------------------------------------------
+ */
+
+static void reading_takes_no_lock_and_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    open_it(f);
+    struct disk_file held = f->file;
+    f->params.access = DISK_READ;
+    open_it(f);
+    assert_int_equal(O_RDONLY, fcntl(f->file.fd, F_GETFL) & O_ACCMODE);
+    assert_int_equal(1 << 20, f->file.byte_len);
+    char byte = 1;
+    assert_int_equal(-EBADF, disk_file_write(&f->file, 0, &byte, 1));
+    disk_file_close(&f->file);
+    disk_file_close(&held);
+    f->params.path = "/nowhere/disk";
+    refuse(f, -ENOENT, "No such file");
+}
+
+static void creating_makes_a_file_for_its_owner(void **state)
+{
+    struct fixture *f = *state;
+    struct stat status;
+    assert_int_equal(0, unlink(f->path));
+    f->params.access = DISK_CREATE;
+    f->params.create_byte_len = 3 * 512;
+    open_it(f);
+    assert_int_equal(3 * 512, f->file.byte_len);
+    assert_int_equal(0, fstat(f->file.fd, &status));
+    assert_int_equal(0600, status.st_mode & 0777);
+    assert_int_equal(3 * 512, status.st_size);
+    struct disk_file held = f->file;
+    refuse(f, -EBUSY, "this process");
+    disk_file_close(&held);
+    f->params.path = "/nowhere/disk";
+    refuse(f, -ENOENT, "cannot create");
+}
+
+static void creating_replaces_all_that_was_there(void **state)
+{
+    struct fixture *f = *state;
+    char sector[512];
+    memset(sector, 1, sizeof(sector));
+    f->params.direct_io = DIRECT_IO_FALSE;
+    open_it(f);
+    assert_int_equal(0, disk_file_write(&f->file, 0, sector, sizeof(sector)));
+    disk_file_close(&f->file);
+    f->params.access = DISK_CREATE;
+    f->params.create_byte_len = 1024;
+    open_it(f);
+    assert_int_equal(0, disk_file_read(&f->file, 0, sector, sizeof(sector)));
+    for (size_t i = 0; i < sizeof(sector); i++) {
+        assert_int_equal(0, sector[i]);
+    }
+    assert_int_equal(-ENODATA, disk_file_read(&f->file, 1024, sector, sizeof(sector)));
+    disk_file_close(&f->file);
+    f->params.create_byte_len = 0;
+    open_it(f);
+    assert_int_equal(0, f->file.byte_len);
+    disk_file_close(&f->file);
+}
+
+static void tells_holes_from_data(void **state)
+{
+    struct fixture *f = *state;
+    char *bytes = calloc(1, 65536);
+    f->params.direct_io = DIRECT_IO_FALSE;
+    open_it(f);
+    assert_int_equal(1 << 20, disk_file_next_data(&f->file, 0));
+    assert_int_equal(0, disk_file_write(&f->file, 262144, bytes, 65536));
+    assert_int_equal(0, disk_file_sync(&f->file));
+    assert_int_equal(262144, disk_file_next_data(&f->file, 0));
+    assert_int_equal(0, disk_file_next_hole(&f->file, 0));
+    assert_int_equal(262144 + 65536, disk_file_next_hole(&f->file, 262144));
+    assert_int_equal(1 << 20, disk_file_next_data(&f->file, 262144 + 65536));
+    disk_file_close(&f->file);
+    free(bytes);
+}
+
 /* --- block devices -----------------------------------------------------------------------------
  */
 
@@ -237,6 +317,37 @@ static void opens_a_block_device_for_itself_alone(void **state)
     detach_loop(loop);
 }
 
+static void of_a_device_nothing_is_replaced(void **state)
+{
+    struct fixture *f = *state;
+    char path[32];
+    char sector[512];
+    int loop = attach_loop(f, 512, path, sizeof(path));
+    memset(sector, 7, sizeof(sector));
+    assert_int_equal(512, pwrite(loop, sector, sizeof(sector), 0));
+    f->params.path = path;
+    f->params.direct_io = DIRECT_IO_FALSE;
+    f->params.access = DISK_CREATE;
+    f->params.create_byte_len = (1 << 20) + 512;
+    refuse(f, -ENOSPC, "1048576 bytes, of 1049088");
+    f->params.create_byte_len = 512;
+    open_it(f);
+    assert_int_equal(1 << 20, f->file.byte_len);
+    memset(sector, 0, sizeof(sector));
+    assert_int_equal(0, disk_file_read(&f->file, 0, sector, sizeof(sector)));
+    assert_int_equal(7, sector[0]);
+    assert_int_equal(7, sector[511]);
+    disk_file_close(&f->file);
+    f->params.access = DISK_READ;
+    open_it(f);
+    struct disk_file reading = f->file;
+    f->params.access = DISK_UPDATE;
+    open_it(f);
+    disk_file_close(&f->file);
+    disk_file_close(&reading);
+    detach_loop(loop);
+}
+
 static void refuses_a_device_with_sectors_larger_than_the_guest_is_shown(void **state)
 {
     struct fixture *f = *state;
@@ -263,7 +374,12 @@ int main(void)
         WITH_FILE(follows_symbolic_links),
         WITH_FILE(refuses_sizes_that_are_no_disk),
         WITH_FILE(refuses_what_is_no_file_and_no_device),
+        WITH_FILE(reading_takes_no_lock_and_changes_nothing),
+        WITH_FILE(creating_makes_a_file_for_its_owner),
+        WITH_FILE(creating_replaces_all_that_was_there),
+        WITH_FILE(tells_holes_from_data),
         WITH_FILE(opens_a_block_device_for_itself_alone),
+        WITH_FILE(of_a_device_nothing_is_replaced),
         WITH_FILE(refuses_a_device_with_sectors_larger_than_the_guest_is_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

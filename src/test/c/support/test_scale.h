@@ -75,6 +75,12 @@ static inline uint64_t test_random_below(struct test_random *random, uint64_t li
     return test_random_next(random) % limit;
 }
 
+static inline void test_random_fill(struct test_random *random, uint8_t *bytes, size_t byte_len)
+{
+    for (size_t i = 0; i < byte_len; i++)
+        bytes[i] = (uint8_t)(test_random_next(random) >> 32);
+}
+
 /* Whether an event of probability 1 in odds happened. */
 static inline bool test_random_one_in(struct test_random *random, uint64_t odds)
 {

@@ -6,14 +6,15 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 
 #include "base/error.h"
 #include "base/sector.h"
 #include "support/cmocka_test.h"
 #include "support/reference_aes.h"
+#include "support/scatter.h"
 #include "support/test_scale.h"
 #include "support/vectors.h"
+#include "support/xts_published.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define TEST_RACES_ARE_REPORTED true
@@ -23,41 +24,71 @@
 #define TEST_RACES_ARE_REPORTED false
 #endif
 
-enum {
-    SECTORS_MAX = 300,
-    SEGMENTS_MAX = 4096,
-    GAP_BYTES_MAX = 24,
-    ARENA_BYTES = (SECTORS_MAX + 16) * SECTOR_BYTES + SEGMENTS_MAX * GAP_BYTES_MAX,
-    THREADS = 4,
-};
+enum { SECTORS_MAX = SCATTER_SECTORS_MAX, THREADS = 4 };
 
-void xts_reference(const uint8_t *data_key, const uint8_t *tweak_key, bool decrypt, uint64_t sector,
-                   const uint8_t *source, uint8_t *destination, size_t sector_count)
+void xts_reference_from(const uint8_t *data_key, const uint8_t *tweak_key, bool decrypt,
+                        struct xts_tweak first, const uint8_t *source, uint8_t *destination,
+                        size_t sector_count)
 {
     uint8_t data[2][REFERENCE_SCHEDULE_BYTES], tweak[2][REFERENCE_SCHEDULE_BYTES];
     reference_expand(data_key, data[0], data[1]);
     reference_expand(tweak_key, tweak[0], tweak[1]);
     for (size_t i = 0; i < sector_count; i++) {
-        uint8_t number[16] = {0};
-        for (int byte = 0; byte < 8; byte++)
-            number[8 + byte] = (uint8_t)((sector + i) >> (8 * byte));
-        reference_xts(data[decrypt], tweak[0], decrypt, number, source + sectors_to_bytes(i),
+        uint8_t bytes[16];
+        for (int byte = 0; byte < 8; byte++) {
+            bytes[byte] = (uint8_t)(first.low >> (8 * byte));
+            bytes[8 + byte] = (uint8_t)((first.high + i) >> (8 * byte));
+        }
+        reference_xts(data[decrypt], tweak[0], decrypt, bytes, source + sectors_to_bytes(i),
                       destination + sectors_to_bytes(i), SECTOR_BYTES);
     }
 }
 
-bool xts_check_available(enum xts_engine_kind kind)
+void xts_reference(const uint8_t *data_key, const uint8_t *tweak_key, bool decrypt, uint64_t sector,
+                   const uint8_t *source, uint8_t *destination, size_t sector_count)
+{
+    xts_reference_from(data_key, tweak_key, decrypt, (struct xts_tweak){0, sector}, source,
+                       destination, sector_count);
+}
+
+const struct xts_engine *xts_check_engine_of(enum xts_engine_kind kind)
+{
+    switch (kind) {
+#if defined(__x86_64__)
+    case XTS_ENGINE_VAES512:
+        return &xts_vaes512_engine;
+    case XTS_ENGINE_VAES256:
+        return &xts_vaes256_engine;
+    case XTS_ENGINE_AESNI:
+        return &xts_aesni_engine;
+#endif
+    case XTS_ENGINE_ISAL:
+        return &xts_isal_engine;
+    case XTS_ENGINE_OPENSSL:
+        return &xts_openssl_engine;
+    default:
+        return NULL;
+    }
+}
+
+bool xts_check_offered(enum xts_engine_kind kind, struct error *error)
 {
     static const uint8_t data_key[XTS_KEY_BYTES] = {1}, tweak_key[XTS_KEY_BYTES] = {2};
-    struct error error = {0};
     struct xts *xts;
-    int result = xts_create(data_key, tweak_key, kind, NULL, &xts, &error);
+    int result = xts_create(data_key, tweak_key, kind, NULL, &xts, error);
     if (result == 0)
         xts_destroy(xts);
-    else
-        print_message("skipped: %s\n", error.message);
     assert_true(result == 0 || result == -ENOTSUP);
     return result == 0;
+}
+
+bool xts_check_available(enum xts_engine_kind kind)
+{
+    struct error error = {0};
+    bool offered = xts_check_offered(kind, &error);
+    if (!offered)
+        print_message("skipped: %s\n", error.message);
+    return offered;
 }
 
 struct xts *xts_check_create(enum xts_engine_kind kind, const uint8_t *data_key,
@@ -70,74 +101,12 @@ struct xts *xts_check_create(enum xts_engine_kind kind, const uint8_t *data_key,
     return xts;
 }
 
-static void fill(struct test_random *random, uint8_t *bytes, size_t byte_len)
-{
-    for (size_t i = 0; i < byte_len; i++)
-        bytes[i] = (uint8_t)(test_random_next(random) >> 32);
-}
-
-/* A random list of segments inside an arena, with gaps between them. */
-struct scatter {
-    uint8_t arena[ARENA_BYTES];
-    struct iovec iov[SEGMENTS_MAX];
-    size_t iov_count;
-    size_t byte_offset;
-};
-
-static size_t segment_size(struct test_random *random)
-{
-    switch (test_random_below(random, 6)) {
-    case 0:
-        return test_random_below(random, 3);
-    case 1:
-        return 1 + test_random_below(random, 700);
-    case 2:
-        return SECTOR_BYTES * (1 + test_random_below(random, 8));
-    case 3:
-        return 4096;
-    default:
-        return 1 + test_random_below(random, 20000);
-    }
-}
-
-static void scatter_make(struct scatter *scatter, struct test_random *random, size_t sector_count)
-{
-    scatter->byte_offset = test_random_below(random, 3000);
-    size_t wanted = scatter->byte_offset + sectors_to_bytes(sector_count);
-    size_t at = 0;
-    scatter->iov_count = 0;
-    while (wanted > 0) {
-        size_t size = segment_size(random);
-        if (size > wanted || scatter->iov_count == SEGMENTS_MAX - 1)
-            size = wanted;
-        at += test_random_below(random, GAP_BYTES_MAX);
-        scatter->iov[scatter->iov_count++] = (struct iovec){scatter->arena + at, size};
-        at += size;
-        wanted -= size;
-    }
-    assert_true(at <= ARENA_BYTES);
-}
-
-/* Copies bytes into the segments, from the byte offset on. */
-static void scatter_put(const struct scatter *scatter, uint8_t *arena, const uint8_t *bytes)
-{
-    size_t skip = scatter->byte_offset;
-    for (size_t i = 0; i < scatter->iov_count; i++) {
-        size_t size = scatter->iov[i].iov_len;
-        size_t hidden = skip < size ? skip : size;
-        size_t start = (size_t)((uint8_t *)scatter->iov[i].iov_base - scatter->arena) + hidden;
-        memcpy(arena + start, bytes, size - hidden);
-        bytes += size - hidden;
-        skip -= hidden;
-    }
-}
-
 struct bench {
     uint8_t plain[SECTORS_MAX * SECTOR_BYTES];
     uint8_t cipher[SECTORS_MAX * SECTOR_BYTES];
     uint8_t buffer[SECTORS_MAX * SECTOR_BYTES + 64];
     uint8_t other[SECTORS_MAX * SECTOR_BYTES + 64];
-    uint8_t arena[ARENA_BYTES];
+    uint8_t arena[SCATTER_ARENA_BYTES];
     struct scatter scatter;
 };
 
@@ -168,17 +137,17 @@ static void check_scattered(const struct xts *xts, struct bench *bench, struct t
     struct scatter *scatter = &bench->scatter;
     uint8_t *bounce = bench->buffer + test_random_below(random, 64);
     scatter_make(scatter, random, sector_count);
-    memset(scatter->arena, 0xa5, ARENA_BYTES);
+    memset(scatter->arena, 0xa5, SCATTER_ARENA_BYTES);
     scatter_put(scatter, scatter->arena, bench->plain);
-    memcpy(bench->arena, scatter->arena, ARENA_BYTES);
+    memcpy(bench->arena, scatter->arena, SCATTER_ARENA_BYTES);
     xts_encrypt_from_iov(xts, sector, scatter->iov, scatter->iov_count, scatter->byte_offset,
                          bounce, sector_count);
     assert_memory_equal(bounce, bench->cipher, byte_len);
-    assert_memory_equal(scatter->arena, bench->arena, ARENA_BYTES);
-    memset(scatter->arena, 0xa5, ARENA_BYTES);
+    assert_memory_equal(scatter->arena, bench->arena, SCATTER_ARENA_BYTES);
+    memset(scatter->arena, 0xa5, SCATTER_ARENA_BYTES);
     xts_decrypt_to_iov(xts, sector, bounce, scatter->iov, scatter->iov_count, scatter->byte_offset,
                        sector_count);
-    assert_memory_equal(scatter->arena, bench->arena, ARENA_BYTES);
+    assert_memory_equal(scatter->arena, bench->arena, SCATTER_ARENA_BYTES);
 }
 
 static enum xts_engine_kind engine_or_skip(void **state)
@@ -224,12 +193,12 @@ static void matches_the_reference_on_random_sectors(void **state)
     test_print_scale(count, "runs of sectors");
     for (uint64_t i = 0; i < count; i++) {
         uint8_t data_key[XTS_KEY_BYTES], tweak_key[XTS_KEY_BYTES];
-        fill(&random, data_key, XTS_KEY_BYTES);
-        fill(&random, tweak_key, XTS_KEY_BYTES);
+        test_random_fill(&random, data_key, XTS_KEY_BYTES);
+        test_random_fill(&random, tweak_key, XTS_KEY_BYTES);
         uint64_t sector = test_random_next(&random) >> test_random_below(&random, 64);
         uint64_t limit = test_random_one_in(&random, 20) ? SECTORS_MAX : 20;
         size_t sector_count = 1 + test_random_below(&random, limit);
-        fill(&random, bench->plain, sectors_to_bytes(sector_count));
+        test_random_fill(&random, bench->plain, sectors_to_bytes(sector_count));
         xts_reference(data_key, tweak_key, false, sector, bench->plain, bench->cipher,
                       sector_count);
         struct xts *xts = xts_check_create(kind, data_key, tweak_key);
@@ -250,7 +219,7 @@ static void counts_up_to_the_last_sector_number(void **state)
     struct xts *xts = xts_check_create(kind, data_key, tweak_key);
     for (size_t sector_count = 1; sector_count <= 9; sector_count++) {
         uint64_t sector = UINT64_MAX - sector_count + 1;
-        fill(&random, bench->plain, sectors_to_bytes(sector_count));
+        test_random_fill(&random, bench->plain, sectors_to_bytes(sector_count));
         xts_reference(data_key, tweak_key, false, sector, bench->plain, bench->cipher,
                       sector_count);
         check_flat(xts, bench, &random, sector, sector_count);
@@ -311,7 +280,7 @@ static void serves_several_threads_at_once(void **state)
     struct bench *bench = malloc(sizeof(*bench));
     struct test_random random = {test_seed()};
     struct xts *xts = xts_check_create(kind, data_key, tweak_key);
-    fill(&random, bench->plain, sizeof(bench->plain));
+    test_random_fill(&random, bench->plain, sizeof(bench->plain));
     xts_reference(data_key, tweak_key, false, 77, bench->plain, bench->cipher, 13);
     struct worker workers[THREADS];
     for (int i = 0; i < THREADS; i++) {
@@ -443,5 +412,5 @@ int xts_check_engine(enum xts_engine_kind kind)
         cmocka_unit_test_prestate(reads_each_guest_byte_once, &kind),
         cmocka_unit_test_prestate(stores_only_plain_text_in_guest_memory, &kind),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL) + xts_check_published(kind);
 }

@@ -2,13 +2,16 @@
 package io.ubiblk.backend;
 
 import io.ubiblk.config.DeviceConfig;
+import io.ubiblk.nativelib.HeapTraces;
 import io.ubiblk.nativelib.NativeDevice;
 import io.ubiblk.nativelib.NativeLibrary;
 import io.ubiblk.nativelib.NativeLog;
 import io.ubiblk.nativelib.NativeXts;
+import io.ubiblk.nativelib.ProcessHardening;
 import io.ubiblk.rpc.RpcLimits;
 import io.ubiblk.rpc.RpcServer;
 import io.ubiblk.stripe.LazyDisk;
+import io.ubiblk.transcode.KeyGuard;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
@@ -64,7 +67,11 @@ final class BackendAssembly implements AutoCloseable {
     NativeLog log = NativeLog.open();
     parts.push(log::close);
     Optional<NativeXts> xts = openCipher(config, log);
+    // From here on keys are in locked memory alone: the configuration's are zeroed by now.
+    HeapTraces.clear();
+    ProcessHardening.clearStack();
     NativeDevice device = openDevice(config, xts, log);
+    KeyGuard.check(config.path(), xts);
     Optional<LazyDisk> filling = Optional.empty();
     if (config.metadataPath().isPresent()) {
       DiskFilling opened = DiskFilling.start(config, device, xts, sources, log);

@@ -74,7 +74,7 @@ public final class MetadataDump {
         config
             .metadataPath()
             .orElseThrow(() -> new IllegalArgumentException("metadata_path is not set"));
-    MetadataTool.run(config, (xts, log) -> dump(config, path, json, out, xts, log));
+    DiskTool.run(config, (xts, log) -> dump(config, path, json, out, xts, log));
   }
 
   private static void dump(

@@ -9,6 +9,7 @@ import io.ubiblk.metadata.MetadataParameters;
 import io.ubiblk.nativelib.NativeDiskFile;
 import io.ubiblk.nativelib.NativeLog;
 import io.ubiblk.nativelib.NativeXts;
+import io.ubiblk.transcode.KeyGuard;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
@@ -57,7 +58,7 @@ public final class MetadataInit {
         config
             .metadataPath()
             .orElseThrow(() -> new IllegalArgumentException("metadata_path is not set"));
-    MetadataTool.run(config, (xts, log) -> create(config, path, options, xts, log));
+    DiskTool.run(config, (xts, log) -> create(config, path, options, xts, log));
   }
 
   private static void create(
@@ -65,6 +66,7 @@ public final class MetadataInit {
       throws IOException {
     try (NativeDiskFile disk =
         NativeDiskFile.open(config.path(), config.logicalBlockSize(), LOCK_TIMEOUT_MS, log)) {
+      KeyGuard.check(config.path(), xts);
       var parameters =
           new MetadataParameters(
               format(options.version()),

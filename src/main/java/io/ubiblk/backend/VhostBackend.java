@@ -2,6 +2,7 @@
 package io.ubiblk.backend;
 
 import io.ubiblk.config.DeviceConfig;
+import io.ubiblk.nativelib.HeapTraces;
 import io.ubiblk.nativelib.NativeLibrary;
 import io.ubiblk.nativelib.ProcessHardening;
 import java.io.IOException;
@@ -17,6 +18,7 @@ public final class VhostBackend {
   public static void prepare() throws IOException {
     NativeLibrary.load();
     ProcessHardening.disableDumps();
+    HeapTraces.expect();
   }
 
   /**

@@ -34,15 +34,6 @@ final class CommonOptions {
       description = "Remove the KEK file once it was read; needs --kek.")
   private boolean unlinkKek;
 
-  @Option(
-      names = "--log-level",
-      paramLabel = "LEVEL",
-      description = {
-        "off, error, warn, info, debug or trace. Default: what the environment variable"
-            + " UBIBLK_LOG names, else info for back ends and warn for tools."
-      })
-  private String logLevel;
-
   Path config() {
     return config;
   }
@@ -53,20 +44,6 @@ final class CommonOptions {
 
   boolean unlinkKek() {
     return unlinkKek;
-  }
-
-  /** The level given as a flag. */
-  Optional<LogLevel> logLevel() {
-    if (logLevel == null) {
-      return Optional.empty();
-    }
-    return Optional.of(
-        LogLevel.of(logLevel)
-            .orElseThrow(
-                () ->
-                    usage(
-                        "--log-level must be off, error, warn, info, debug or trace, is "
-                            + logLevel)));
   }
 
   /**

@@ -6,11 +6,10 @@ import io.ubiblk.config.ConfigLoader;
 import io.ubiblk.config.DeviceConfig;
 import io.ubiblk.config.KekFile;
 import io.ubiblk.config.StripeSourceConfig;
+import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.function.Consumer;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -36,8 +35,11 @@ abstract class DeviceCommand implements Callable<Integer> {
 
   @Mixin private CommonOptions options;
 
+  @Mixin private LogOption logOption;
+
   private final Programs programs;
   private final LogLevel quietLevel;
+  private Consumer<String> warnings = text -> {};
 
   /**
    * A command that does its work with {@code programs}.
@@ -84,34 +86,37 @@ abstract class DeviceCommand implements Callable<Integer> {
   @Override
   public final Integer call() throws Exception {
     options.check(needsDevice());
-    Optional<String> variable = Optional.ofNullable(System.getenv(Logging.VARIABLE));
-    Optional<String> levelWarning = Logging.configure(options.logLevel(), variable, quietLevel);
+    warnings = logOption.start(quietLevel);
     checkOptions(); // asks a class with a logger, so the log is set up by then
-    Logger log = LoggerFactory.getLogger(spec.name());
-    Consumer<String> warnings = text -> log.warn(Logging.oneLine(text));
-    levelWarning.ifPresent(warnings);
     programs.prepare();
     if (!needsDevice()) {
       runWithoutDevice();
       return ExitCode.OK;
     }
-    try (DeviceConfig config = load(warnings)) {
+    try (DeviceConfig config = load(options.config(), options.kek(), options.unlinkKek())) {
       check(config);
       run(config);
     }
     return ExitCode.OK;
   }
 
-  private DeviceConfig load(Consumer<String> warnings) throws ConfigException {
-    if (options.kek().isEmpty()) {
-      return ConfigLoader.load(options.config(), null, warnings);
+  /** Loads a configuration, and removes the file of its KEK in between if that is wanted. */
+  final DeviceConfig load(Path config, Optional<Path> kek, boolean unlinkKek)
+      throws ConfigException {
+    if (kek.isEmpty()) {
+      return ConfigLoader.load(config, null, warnings);
     }
-    try (KekFile kek = KekFile.load(options.kek().get(), warnings)) {
-      if (options.unlinkKek()) {
-        kek.unlink();
+    try (KekFile file = KekFile.load(kek.get(), warnings)) {
+      if (unlinkKek) {
+        file.unlink();
       }
-      return ConfigLoader.load(options.config(), kek, warnings);
+      return ConfigLoader.load(config, file, warnings);
     }
+  }
+
+  /** The options of every such program. */
+  final CommonOptions options() {
+    return options;
   }
 
   final Programs programs() {

@@ -5,10 +5,16 @@ import io.ubiblk.backend.MetadataDump;
 import io.ubiblk.backend.MetadataInit;
 import io.ubiblk.backend.UblkBackend;
 import io.ubiblk.backend.VhostBackend;
+import io.ubiblk.backend.XtsTool;
 import io.ubiblk.config.ConfigException;
 import io.ubiblk.config.DeviceConfig;
+import java.io.FileDescriptor;
+import java.io.FileInputStream;
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.security.NoSuchAlgorithmException;
+import java.security.SecureRandom;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Consumer;
@@ -35,7 +41,9 @@ public final class Main implements Runnable {
           VhostBackendCommand.NAME,
           UblkBackendCommand.NAME,
           InitMetadataCommand.NAME,
-          DumpMetadataCommand.NAME);
+          DumpMetadataCommand.NAME,
+          KeysCommand.NAME,
+          XtsCommand.NAME);
 
   @Spec private CommandSpec spec;
 
@@ -69,7 +77,7 @@ public final class Main implements Runnable {
   static int execute(Programs programs, Consumer<CommandLine> setUp, String... arguments) {
     // Run by itself, a program calls itself by its own name: that of its launcher, not the jar's.
     boolean named = isNamed(arguments);
-    CommandLine line = new CommandLine(named ? program(arguments[0], programs) : new Main());
+    CommandLine line = named ? program(arguments[0], programs) : new CommandLine(new Main());
     if (!named) {
       NAMES.forEach(name -> line.addSubcommand(program(name, programs)));
     }
@@ -82,12 +90,14 @@ public final class Main implements Runnable {
     return arguments.length > 0 && NAMES.contains(arguments[0]);
   }
 
-  private static DeviceCommand program(String name, Programs programs) {
+  private static CommandLine program(String name, Programs programs) {
     return switch (name) {
-      case VhostBackendCommand.NAME -> new VhostBackendCommand(programs);
-      case UblkBackendCommand.NAME -> new UblkBackendCommand(programs);
-      case InitMetadataCommand.NAME -> new InitMetadataCommand(programs);
-      case DumpMetadataCommand.NAME -> new DumpMetadataCommand(programs);
+      case VhostBackendCommand.NAME -> new CommandLine(new VhostBackendCommand(programs));
+      case UblkBackendCommand.NAME -> new CommandLine(new UblkBackendCommand(programs));
+      case InitMetadataCommand.NAME -> new CommandLine(new InitMetadataCommand(programs));
+      case DumpMetadataCommand.NAME -> new CommandLine(new DumpMetadataCommand(programs));
+      case KeysCommand.NAME -> KeysCommand.line(programs);
+      case XtsCommand.NAME -> XtsCommand.line(programs);
       default -> throw new IllegalArgumentException("there is no program " + name);
     };
   }
@@ -113,12 +123,26 @@ public final class Main implements Runnable {
   private static final class ExecutionFailed implements IExecutionExceptionHandler {
     @Override
     public int handleExecutionException(Exception e, CommandLine line, ParseResult parsed) {
-      return failed(e, line.getCommandName());
+      return failed(e, line.getCommandSpec().root().name());
     }
   }
 
   /** The programs of this build. */
   private static final class BuiltPrograms implements Programs {
+    @Override
+    public SecretStreams secretStreams() throws IOException {
+      try {
+        // The one that waits, early after boot, until the kernel's random source can be trusted.
+        SecureRandom random = SecureRandom.getInstanceStrong();
+        return new SecretStreams(
+            random,
+            new FileInputStream(FileDescriptor.in),
+            new FileOutputStream(FileDescriptor.out));
+      } catch (NoSuchAlgorithmException e) {
+        throw new IOException("this JVM has no strong random source", e);
+      }
+    }
+
     @Override
     public void prepare() throws IOException {
       VhostBackend.prepare();
@@ -157,6 +181,17 @@ public final class Main implements Runnable {
     @Override
     public void dumpMetadata(DeviceConfig config, boolean json, Appendable out) throws IOException {
       MetadataDump.run(config, json, out);
+    }
+
+    @Override
+    public void recode(DeviceConfig config, XtsTool.Recoding recoding) throws IOException {
+      XtsTool.recode(config, recoding, System.err);
+    }
+
+    @Override
+    public void reencrypt(DeviceConfig from, DeviceConfig to, XtsTool.Reencryption reencryption)
+        throws IOException {
+      XtsTool.reencrypt(from, to, reencryption, System.err);
     }
   }
 }

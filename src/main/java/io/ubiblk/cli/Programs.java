@@ -3,6 +3,7 @@ package io.ubiblk.cli;
 
 import io.ubiblk.backend.MetadataInit;
 import io.ubiblk.backend.UblkBackend;
+import io.ubiblk.backend.XtsTool;
 import io.ubiblk.config.DeviceConfig;
 import java.io.PrintWriter;
 
@@ -37,4 +38,14 @@ interface Programs {
 
   /** Prints the device's metadata, as lines or as JSON. */
   void dumpMetadata(DeviceConfig config, boolean json, Appendable out) throws Exception;
+
+  /** Enciphers or deciphers a file with the device's keys. */
+  void recode(DeviceConfig config, XtsTool.Recoding recoding) throws Exception;
+
+  /** Gives a device's disk the keys of another configuration, which the caller closes as well. */
+  void reencrypt(DeviceConfig from, DeviceConfig to, XtsTool.Reencryption reencryption)
+      throws Exception;
+
+  /** What {@code keys} works with. */
+  SecretStreams secretStreams() throws Exception;
 }

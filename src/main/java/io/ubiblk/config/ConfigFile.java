@@ -4,7 +4,8 @@ package io.ubiblk.config;
 import io.ubiblk.secret.KeyEncryption;
 import io.ubiblk.secret.Secret;
 import java.io.IOException;
-import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.channels.ReadableByteChannel;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -13,7 +14,11 @@ import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.function.Consumer;
 
 /**
@@ -29,6 +34,8 @@ final class ConfigFile implements AutoCloseable {
   private final Consumer<String> warnings;
   private final List<Secret> wrapped = new ArrayList<>();
   private final List<Secret> opened = new ArrayList<>();
+  private final List<WrappedSecret> found = new ArrayList<>();
+  private final Map<YamlNode.Scalar, Set<String>> uses = new HashMap<>();
   private ConfigException outOfRange;
 
   ConfigFile(String name, Consumer<String> warnings) {
@@ -40,14 +47,21 @@ final class ConfigFile implements AutoCloseable {
   static YamlNode.Mapping read(ConfigFile file, Path path) throws ConfigException {
     byte[] content = file.bytes(path);
     try {
+      return file.mapping(content);
+    } finally {
+      Arrays.fill(content, (byte) 0);
+    }
+  }
+
+  /** The top-level mapping of {@code content}, which the caller zeroes. */
+  YamlNode.Mapping mapping(byte[] content) throws ConfigException {
+    try {
       if (YamlReader.read(content) instanceof YamlNode.Mapping mapping) {
         return mapping;
       }
       throw new ConfigException("is not a mapping of keys to values");
     } catch (ConfigException e) {
-      throw file.error(e.getMessage());
-    } finally {
-      Arrays.fill(content, (byte) 0);
+      throw error(e.getMessage());
     }
   }
 
@@ -85,6 +99,28 @@ final class ConfigFile implements AutoCloseable {
     return secret;
   }
 
+  /** Remembers a secret and that the key it stands at takes its text. */
+  WrappedSecret found(WrappedSecret secret) {
+    found.add(secret);
+    used(secret.scalar(), secret.keyPath());
+    return secret;
+  }
+
+  /** Remembers that the key at {@code keyPath} takes its value from {@code scalar}. */
+  void used(YamlNode.Scalar scalar, String keyPath) {
+    uses.computeIfAbsent(scalar, unused -> new LinkedHashSet<>()).add(keyPath);
+  }
+
+  /** Every secret so far. */
+  List<WrappedSecret> found() {
+    return found;
+  }
+
+  /** The keys that take the text of {@code scalar}: several, if there are aliases of it. */
+  Set<String> usesOf(YamlNode.Scalar scalar) {
+    return uses.getOrDefault(scalar, Set.of());
+  }
+
   /** Opens a wrapped value; the result is zeroed on close unless {@link #release} came before. */
   Secret open(KeyEncryption kek, String keyPath, String sealedName, Secret value)
       throws ConfigException {
@@ -108,26 +144,30 @@ final class ConfigFile implements AutoCloseable {
     opened.forEach(Secret::close);
   }
 
-  private byte[] bytes(Path path) throws ConfigException {
-    byte[] buffer = new byte[8192];
-    int length = 0;
-    try (InputStream in = Files.newInputStream(path)) {
-      int count;
-      while ((count = in.read(buffer, length, buffer.length - length)) >= 0) {
-        length += count;
-        if (length > BYTES_MAX) {
-          throw error("is longer than " + BYTES_MAX + " bytes");
-        }
-        if (length == buffer.length) {
-          buffer = resized(buffer, 2 * length);
-        }
+  /**
+   * Opens {@code path} once and reads it to its end; the caller zeroes the result. Reads into
+   * memory of its own: what the channel copies for a Java array it never clears.
+   */
+  byte[] bytes(Path path) throws ConfigException {
+    ByteBuffer part = ByteBuffer.allocateDirect(8192);
+    byte[] content = new byte[0];
+    try (ReadableByteChannel in = Files.newByteChannel(path)) {
+      while (content.length <= BYTES_MAX && in.read(part.clear()) >= 0) {
+        int length = content.length;
+        content = resized(content, length + part.flip().remaining());
+        part.get(content, length, part.remaining());
       }
-      return resized(buffer, length);
     } catch (IOException e) {
+      Arrays.fill(content, (byte) 0);
       throw error("cannot be read: " + reason(e));
     } finally {
-      Arrays.fill(buffer, (byte) 0);
+      part.clear().put(new byte[part.capacity()]);
     }
+    if (content.length > BYTES_MAX) {
+      Arrays.fill(content, (byte) 0);
+      throw error("is longer than " + BYTES_MAX + " bytes");
+    }
+    return content;
   }
 
   /** What went wrong, in words and without the file's name. */

@@ -118,8 +118,8 @@ final class DeviceFields {
       throw fields.error(
           Keys.ENCRYPTION_KEY.name(), "must be a list of exactly 2 keys, has " + items.size());
     }
-    WrappedSecret dataKey = keyHalf("encryption_key[0]", items.get(0));
-    WrappedSecret tweakKey = keyHalf("encryption_key[1]", items.get(1));
+    WrappedSecret dataKey = keyHalf(SecretName.ENCRYPTION_KEY_0, items.get(0));
+    WrappedSecret tweakKey = keyHalf(SecretName.ENCRYPTION_KEY_1, items.get(1));
     return Optional.of(
         kek -> {
           Secret openedData = dataKey.open(kek);
@@ -136,8 +136,8 @@ final class DeviceFields {
         });
   }
 
-  private WrappedSecret keyHalf(String name, YamlNode node) throws ConfigException {
-    return fields.secret(name, name, node);
+  private WrappedSecret keyHalf(SecretName name, YamlNode node) throws ConfigException {
+    return fields.secret(name.text(), name, node);
   }
 
   private static void requireKeyLength(WrappedSecret wrapped, Secret opened)

@@ -7,6 +7,7 @@ import io.ubiblk.config.Key.Flag;
 import io.ubiblk.config.Key.Text;
 import io.ubiblk.config.Key.Whole;
 import io.ubiblk.config.Key.Worded;
+import io.ubiblk.secret.Secret;
 import io.ubiblk.secret.StrictBase64;
 import java.math.BigInteger;
 import java.util.HashMap;
@@ -58,6 +59,8 @@ final class Fields {
         }
       } else if (values.putIfAbsent(name, entry.value()) != null) {
         throw error(name, "is there twice (line " + entry.key().line() + ")");
+      } else if (entry.value() instanceof YamlNode.Scalar scalar) {
+        file.used(scalar, join(name));
       }
     }
   }
@@ -143,7 +146,7 @@ final class Fields {
   }
 
   /** The decoded value of a base64 key, still wrapped; absent or null gives nothing. */
-  Optional<WrappedSecret> optionalSecret(Base64 key, String sealedName) throws ConfigException {
+  Optional<WrappedSecret> optionalSecret(Base64 key, SecretName sealedName) throws ConfigException {
     Optional<YamlNode> node = optional(key);
     return node.isPresent()
         ? Optional.of(secret(key.name(), sealedName, node.get()))
@@ -151,19 +154,19 @@ final class Fields {
   }
 
   /** The decoded value of a base64 key that must be there. */
-  WrappedSecret secret(Base64 key, String sealedName) throws ConfigException {
+  WrappedSecret secret(Base64 key, SecretName sealedName) throws ConfigException {
     return secret(key.name(), sealedName, required(key));
   }
 
   /** One base64 value, under the name of its place; no message shows any of it. */
-  WrappedSecret secret(String name, String sealedName, YamlNode node) throws ConfigException {
+  WrappedSecret secret(String name, SecretName sealedName, YamlNode node) throws ConfigException {
     if (!(node instanceof YamlNode.Scalar scalar) || !isString(scalar)) {
       String hint = node instanceof YamlNode.Scalar ? "; put it in quotes" : "";
       throw error(name, "must be base64, is " + node.kind() + hint + line(node));
     }
     try {
-      return new WrappedSecret(
-          file, join(name), sealedName, file.wrapped(StrictBase64.decode(scalar.text())));
+      Secret value = file.wrapped(StrictBase64.decode(scalar.text()));
+      return file.found(new WrappedSecret(file, join(name), sealedName, scalar, value));
     } catch (IllegalArgumentException e) {
       throw error(name, e.getMessage() + line(node));
     }

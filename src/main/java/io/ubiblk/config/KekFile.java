@@ -55,6 +55,22 @@ public final class KekFile implements AutoCloseable {
     return keyEncryption;
   }
 
+  /**
+   * What seals new values. {@code warnings} gets a line if that does not bind them to their names.
+   *
+   * @throws ConfigException if nothing is sealed under this key
+   */
+  public KeyEncryption sealing(Consumer<String> warnings) throws ConfigException {
+    Optional<String> refusal = keyEncryption.sealingRefusal();
+    if (refusal.isPresent()) {
+      throw new ConfigException(path + ": " + refusal.get());
+    } else if (!keyEncryption.bindsNames()) {
+      warnings.accept(
+          path + ": auth_data: is there, so values that are wrapped are not bound to their names");
+    }
+    return keyEncryption;
+  }
+
   /** Zeroes the key. */
   @Override
   public void close() {
@@ -75,9 +91,9 @@ public final class KekFile implements AutoCloseable {
     static WrittenKek read(Fields fields) throws ConfigException {
       return new WrittenKek(
           fields.choice(Keys.METHOD),
-          fields.optionalSecret(Keys.KEY, "archive_kek.key"),
-          fields.optionalSecret(Keys.INIT_VECTOR, "archive_kek.init_vector"),
-          fields.optionalSecret(Keys.AUTH_DATA, "archive_kek.auth_data"));
+          fields.optionalSecret(Keys.KEY, SecretName.ARCHIVE_KEK_KEY),
+          fields.optionalSecret(Keys.INIT_VECTOR, SecretName.ARCHIVE_KEK_INIT_VECTOR),
+          fields.optionalSecret(Keys.AUTH_DATA, SecretName.ARCHIVE_KEK_AUTH_DATA));
     }
 
     @Override

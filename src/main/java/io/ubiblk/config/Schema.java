@@ -31,9 +31,13 @@ record Schema(String title, boolean secret, List<Key> keys) {
 
   /** The key that takes the fewest edits to reach from {@code name}. */
   String nearest(String name) {
-    return keys.stream()
-        .map(Key::name)
-        .min(Comparator.comparingInt(known -> distance(name, known)))
+    return nearest(name, keys.stream().map(Key::name).toList());
+  }
+
+  /** The one of {@code known} that takes the fewest edits to reach from {@code name}. */
+  static String nearest(String name, List<String> known) {
+    return known.stream()
+        .min(Comparator.comparingInt(candidate -> distance(name, candidate)))
         .orElseThrow();
   }
 

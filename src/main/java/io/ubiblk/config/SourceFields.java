@@ -40,7 +40,7 @@ final class SourceFields {
   static Written<RemoteConfig> remote(Fields fields) throws ConfigException {
     String address = fields.text(Keys.ADDRESS);
     Optional<String> identity = fields.optionalText(Keys.PSK_IDENTITY);
-    Optional<WrappedSecret> secret = fields.optionalSecret(Keys.PSK_SECRET, "psk_secret");
+    Optional<WrappedSecret> secret = fields.optionalSecret(Keys.PSK_SECRET, SecretName.PSK_SECRET);
     return kek -> new RemoteConfig(address, identity, Written.openIfPresent(secret, kek));
   }
 
@@ -103,8 +103,8 @@ final class SourceFields {
     }
     YamlNode.Mapping mapping = fields.mapping(Keys.CREDENTIALS, node.get());
     Fields pair = fields(file, fields.join("credentials"), mapping, Keys.S3_CREDENTIALS);
-    WrappedSecret id = pair.secret(Keys.ACCESS_KEY_ID, "access_key_id");
-    WrappedSecret key = pair.secret(Keys.SECRET_ACCESS_KEY, "secret_access_key");
+    WrappedSecret id = pair.secret(Keys.ACCESS_KEY_ID, SecretName.ACCESS_KEY_ID);
+    WrappedSecret key = pair.secret(Keys.SECRET_ACCESS_KEY, SecretName.SECRET_ACCESS_KEY);
     return Optional.of(
         kek -> new ArchiveTargetConfig.Credentials(openText(id, kek), openText(key, kek)));
   }

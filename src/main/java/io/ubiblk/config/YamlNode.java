@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 package io.ubiblk.config;
 
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -28,15 +29,34 @@ abstract sealed class YamlNode {
     return kind() + " in line " + line;
   }
 
+  /** How a scalar is written. */
+  enum Style {
+    PLAIN,
+    SINGLE_QUOTED,
+    DOUBLE_QUOTED,
+    /** Literal or folded. */
+    BLOCK
+  }
+
+  /**
+   * What a scalar takes up in the file, its anchor and quotes included: code points, counted from
+   * the first one after a byte order mark. A block scalar ends somewhere before the next token.
+   */
+  record Span(int start, int end) {}
+
   /** A text, quoted or not. */
   static final class Scalar extends YamlNode {
     private final String text;
-    private final boolean plain;
+    private final Style style;
+    private final Span span;
+    private final List<Integer> lines = new ArrayList<>();
 
-    Scalar(int line, String text, boolean plain) {
+    Scalar(int line, String text, Style style, Span span) {
       super(line);
       this.text = text;
-      this.plain = plain;
+      this.style = style;
+      this.span = span;
+      lines.add(line);
     }
 
     String text() {
@@ -45,7 +65,25 @@ abstract sealed class YamlNode {
 
     /** Whether the text stands without quotes and is no block scalar. */
     boolean plain() {
-      return plain;
+      return style == Style.PLAIN;
+    }
+
+    Style style() {
+      return style;
+    }
+
+    Span span() {
+      return span;
+    }
+
+    /** The lines that the text stands in: its own, and those of aliases of it. */
+    List<Integer> lines() {
+      return lines;
+    }
+
+    /** Remembers an alias of the text, for the reader. */
+    void aliased(int line) {
+      lines.add(line);
     }
 
     @Override

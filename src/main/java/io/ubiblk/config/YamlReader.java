@@ -68,6 +68,9 @@ final class YamlReader {
       throw new ConfigException(describe(e));
     } catch (YAMLException e) {
       throw new ConfigException("is not YAML: it has characters that YAML does not allow");
+    } catch (NumberFormatException e) {
+      // Of the library, where the text ends within the digits of an escape.
+      throw new ConfigException("is not YAML: an escape in double quotes is cut short");
     } finally {
       Arrays.fill(characters.array(), '\0');
     }
@@ -132,6 +135,9 @@ final class YamlReader {
     if (node == null) {
       throw at(alias, "has an alias for which no complete anchor stands before it");
     }
+    if (node instanceof YamlNode.Scalar scalar) {
+      scalar.aliased(line(alias));
+    }
     return node;
   }
 
@@ -139,7 +145,17 @@ final class YamlReader {
     if (!StandardCharsets.UTF_8.newEncoder().canEncode(event.getValue())) {
       throw at(event, "has an escape that is no Unicode character");
     }
-    return new YamlNode.Scalar(line(event), event.getValue(), event.isPlain());
+    var span = new YamlNode.Span(event.getStartMark().getIndex(), event.getEndMark().getIndex());
+    return new YamlNode.Scalar(line(event), event.getValue(), style(event), span);
+  }
+
+  private static YamlNode.Style style(ScalarEvent event) {
+    if (event.isPlain()) {
+      return YamlNode.Style.PLAIN;
+    } else if (event.isSQuoted()) {
+      return YamlNode.Style.SINGLE_QUOTED;
+    }
+    return event.isDQuoted() ? YamlNode.Style.DOUBLE_QUOTED : YamlNode.Style.BLOCK;
   }
 
   private YamlNode sequence(SequenceStartEvent start, int depth) throws ConfigException {

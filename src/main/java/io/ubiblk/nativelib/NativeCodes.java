@@ -46,4 +46,13 @@ final class NativeCodes {
       case CREATE -> 2;
     };
   }
+
+  /** enum disk_access. */
+  static int of(NativeDiskFile.Access access) {
+    return switch (access) {
+      case UPDATE -> 0;
+      case READ -> 1;
+      case CREATE -> 2;
+    };
+  }
 }

@@ -13,9 +13,6 @@ import java.util.stream.Stream;
  * file.
  */
 public final class NativeSectorFile extends NativeHandle {
-  private static final int SECTOR_BYTES = 512;
-  private static final long SECTOR_COUNT_MAX = Long.MAX_VALUE / SECTOR_BYTES;
-
   private final String path;
 
   private NativeSectorFile(String path, long address, NativeHandle... kept) {
@@ -71,7 +68,7 @@ public final class NativeSectorFile extends NativeHandle {
    * @throws IOException also if the file ends before
    */
   public void read(long sector, ByteBuffer into) throws IOException {
-    int sectorCount = checkedCount(sector, into);
+    int sectorCount = SectorBuffers.checkedCount(sector, into);
     use(
         address -> {
           read(address, sector, into, into.position(), sectorCount);
@@ -86,7 +83,7 @@ public final class NativeSectorFile extends NativeHandle {
    * @param content direct, whole sectors; unchanged, and its position stays
    */
   public void write(long sector, ByteBuffer content) throws IOException {
-    int sectorCount = checkedCount(sector, content);
+    int sectorCount = SectorBuffers.checkedCount(sector, content);
     use(
         address -> {
           write(address, sector, content, content.position(), sectorCount);
@@ -110,17 +107,6 @@ public final class NativeSectorFile extends NativeHandle {
           syncDirectory(address);
           return null;
         });
-  }
-
-  private static int checkedCount(long sector, ByteBuffer bytes) {
-    int sectorCount = bytes.remaining() / SECTOR_BYTES;
-    if (!bytes.isDirect() || sectorCount == 0 || bytes.remaining() % SECTOR_BYTES != 0) {
-      throw new IllegalArgumentException(
-          bytes.remaining() + " bytes: must be whole sectors of a direct buffer");
-    } else if (sector < 0 || sector > SECTOR_COUNT_MAX - sectorCount) {
-      throw new IllegalArgumentException("sector " + sector + " is none of a file");
-    }
-    return sectorCount;
   }
 
   @Override

@@ -15,5 +15,15 @@ public final class ProcessHardening {
     setUndumpable();
   }
 
+  /**
+   * Clears the part of the calling thread's stack that is not in use, where methods that handled
+   * keys may have left them. Called when they have returned.
+   */
+  public static void clearStack() {
+    clearUnusedStack();
+  }
+
   private static native void setUndumpable() throws IOException;
+
+  private static native void clearUnusedStack();
 }

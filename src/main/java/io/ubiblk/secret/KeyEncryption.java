@@ -40,6 +40,16 @@ public final class KeyEncryption implements AutoCloseable {
   /** Bytes of the authentication tag at the end of a wrapped value. */
   public static final int TAG_BYTES = 16;
 
+  /** Ways to wrap a value. */
+  public enum Dialect {
+    /** Not at all. */
+    NONE,
+    /** With the init_vector of the KEK as everybody's nonce. */
+    INIT_VECTOR,
+    /** With a nonce of the value's own, in front of it. */
+    OWN_NONCE
+  }
+
   private static final String TRANSFORMATION = "AES/GCM/NoPadding";
 
   private final boolean sealing;
@@ -67,6 +77,37 @@ public final class KeyEncryption implements AutoCloseable {
   public static KeyEncryption aes256Gcm(
       Optional<Secret> key, Optional<Secret> initVector, Optional<Secret> authData) {
     return new KeyEncryption(true, key, initVector, authData);
+  }
+
+  /** How values are wrapped under this KEK. */
+  public Dialect dialect() {
+    if (!sealing) {
+      return Dialect.NONE;
+    }
+    return initVector.isPresent() ? Dialect.INIT_VECTOR : Dialect.OWN_NONCE;
+  }
+
+  /** Whether a value that this KEK seals opens only under the name that it was sealed under. */
+  public boolean bindsNames() {
+    return dialect() == Dialect.OWN_NONCE && authData.isEmpty();
+  }
+
+  /**
+   * Why {@link #seal} would fail, as a sentence about one key of the KEK; empty if it would not.
+   */
+  public Optional<String> sealingRefusal() {
+    if (!sealing) {
+      return Optional.of("method: is none, which wraps nothing");
+    } else if (initVector.isPresent()) {
+      return Optional.of(
+          "init_vector: must not be there: one nonce for every value reveals the XOR of any two of"
+              + " them, so nothing new is wrapped that way");
+    } else if (key.isEmpty()) {
+      return Optional.of("key: is required, but not there");
+    } else if (key.get().length() != KEY_BYTES) {
+      return Optional.of("key: must be %d bytes, is %d".formatted(KEY_BYTES, key.get().length()));
+    }
+    return Optional.empty();
   }
 
   /**

@@ -25,6 +25,15 @@ public final class StrictBase64 {
   public static Secret decode(String text) {
     // Whatever is outside Latin-1 becomes '?', which is outside the alphabet as well.
     byte[] ascii = text.getBytes(StandardCharsets.ISO_8859_1);
+    try {
+      return decode(ascii);
+    } finally {
+      Arrays.fill(ascii, (byte) 0);
+    }
+  }
+
+  /** The same, of text in an array, which stays the caller's. */
+  public static Secret decode(byte[] ascii) {
     byte[] again = null;
     try {
       byte[] decoded = decodeLeniently(ascii);
@@ -35,11 +44,18 @@ public final class StrictBase64 {
       }
       return Secret.take(decoded);
     } finally {
-      Arrays.fill(ascii, (byte) 0);
       if (again != null) {
         Arrays.fill(again, (byte) 0);
       }
     }
+  }
+
+  /** The text that stands for {@code bytes}; for secret ones the caller zeroes it. */
+  public static byte[] encode(byte[] bytes) {
+    // Into an array of the right size: the other ways of either library leave copies behind.
+    byte[] ascii = new byte[(bytes.length + 2) / 3 * 4];
+    java.util.Base64.getEncoder().encode(bytes, ascii);
+    return ascii;
   }
 
   private static byte[] decodeLeniently(byte[] ascii) {

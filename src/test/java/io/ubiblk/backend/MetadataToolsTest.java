@@ -176,7 +176,7 @@ class MetadataToolsTest {
     DeviceConfig config = config();
     assertThatThrownBy(
             () ->
-                MetadataTool.run(
+                DiskTool.run(
                     config,
                     (xts, log) -> {
                       throw new OutOfMemoryError("cannot allocate 5 bytes");

@@ -472,11 +472,11 @@ class VhostBackendIT {
       assertThat(stats).containsPattern("\"xts_engine\":\"[a-z0-9-]+\"");
       assertThat(Files.readString(process.proc("limits")))
           .containsPattern("Max core file size +0 +0 ");
-      process.signal("TERM");
       String visible =
           Files.readString(process.proc("cmdline"), StandardCharsets.ISO_8859_1)
               + Files.readString(process.proc("environ"), StandardCharsets.ISO_8859_1)
               + stats;
+      process.signal("TERM");
       assertThat(process.exitStatus()).isZero();
       visible += process.output();
       // The KEK and the opened keys, in base64 and in hexadecimal.

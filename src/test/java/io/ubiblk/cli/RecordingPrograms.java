@@ -3,8 +3,13 @@ package io.ubiblk.cli;
 
 import io.ubiblk.backend.MetadataInit;
 import io.ubiblk.backend.UblkBackend;
+import io.ubiblk.backend.XtsTool;
 import io.ubiblk.config.DeviceConfig;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.OutputStream;
 import java.io.PrintWriter;
+import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -16,6 +21,9 @@ final class RecordingPrograms implements Programs {
   Optional<Exception> runFailure = Optional.empty();
   Optional<DeviceConfig> served = Optional.empty();
   boolean keysWereThere;
+  SecureRandom random = new SecureRandom();
+  byte[] in = {};
+  OutputStream out = new ByteArrayOutputStream();
 
   @Override
   public void prepare() throws Exception {
@@ -60,6 +68,23 @@ final class RecordingPrograms implements Programs {
   public void dumpMetadata(DeviceConfig config, boolean json, Appendable out) throws Exception {
     work(json ? "dump json" : "dump", config);
     out.append("dumped\n");
+  }
+
+  @Override
+  public SecretStreams secretStreams() {
+    calls.add("streams");
+    return new SecretStreams(random, new ByteArrayInputStream(in), out);
+  }
+
+  @Override
+  public void recode(DeviceConfig config, XtsTool.Recoding recoding) throws Exception {
+    work("recode " + recoding, config);
+  }
+
+  @Override
+  public void reencrypt(DeviceConfig from, DeviceConfig to, XtsTool.Reencryption reencryption)
+      throws Exception {
+    work("reencrypt to %s %s".formatted(to.path(), reencryption), from);
   }
 
   private void work(String call, DeviceConfig config) throws Exception {

@@ -8,9 +8,11 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.ubiblk.secret.KeyEncryption;
 import io.ubiblk.secret.Secret;
 import java.nio.file.Path;
+import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -136,6 +138,28 @@ class NothingLeaksTest {
             fixture
                 .archive("type: s3\nbucket: b\ncredentials: {access_key_id: " + value + "}")
                 .close());
+  }
+
+  @ParameterizedTest
+  @MethodSource("values")
+  void in_the_tools_for_keys(String value) {
+    Path path =
+        fixture.file("server.yaml", "address: a\npsk_identity: i\npsk_secret: " + value + "\n");
+    var out = new StringBuilder();
+    tell(
+        () -> {
+          try (KekFile kek = fixture.kek("method: aes256-gcm\nkey: " + BASE64)) {
+            SecretCheck.file(path, Optional.empty(), kek, out, fixture.warnings::add);
+          }
+        });
+    tell(
+        () -> {
+          try (KekFile kek = fixture.kek("method: aes256-gcm\nkey: " + BASE64)) {
+            var request = new Rewrap.Request(path, Optional.empty(), Optional.empty());
+            Rewrap.run(request, null, kek, new SecureRandom(), fixture.warnings::add);
+          }
+        });
+    assertClean(out.toString());
   }
 
   @Test

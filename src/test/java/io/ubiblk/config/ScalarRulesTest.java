@@ -12,12 +12,16 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class ScalarRulesTest {
+  private static YamlNode.Scalar scalar(String text, YamlNode.Style style) {
+    return new YamlNode.Scalar(1, text, style, new YamlNode.Span(0, text.length()));
+  }
+
   private static YamlNode.Scalar plain(String text) {
-    return new YamlNode.Scalar(1, text, true);
+    return scalar(text, YamlNode.Style.PLAIN);
   }
 
   private static YamlNode.Scalar quoted(String text) {
-    return new YamlNode.Scalar(1, text, false);
+    return scalar(text, YamlNode.Style.DOUBLE_QUOTED);
   }
 
   @ParameterizedTest

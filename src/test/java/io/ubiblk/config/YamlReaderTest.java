@@ -195,6 +195,12 @@ class YamlReaderTest {
     assertThat(refusal("a: b\n\tc: d\n")).contains("line 2");
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"a: \"\\u", "a: \"\\x", "a: \"\\U", "\"\\u"})
+  void an_escape_that_ends_with_the_text_is_refused(String text) {
+    assertThat(refusal(text)).contains("is not YAML");
+  }
+
   @Property(tries = 2000)
   void whatever_the_bytes_they_are_read_or_refused(@ForAll byte[] bytes) {
     readOrRefuse(bytes);

@@ -8,7 +8,10 @@ import io.ubiblk.config.XtsEngine;
 import io.ubiblk.secret.Secret;
 import io.ubiblk.secret.XtsKeys;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -67,5 +70,39 @@ class NativeXtsTest {
     assertThatThrownBy(() -> NativeXts.create(keys(), XtsEngine.AUTO, log))
         .isInstanceOf(IllegalStateException.class);
     assertThat(dataKey).containsOnly(0);
+  }
+
+  @Test
+  void what_one_pair_enciphered_another_deciphers_once_it_was_recrypted() throws IOException {
+    byte[] plain = new byte[3 * 512];
+    new Random(1).nextBytes(plain);
+    XtsKeys others = XtsKeys.take(Secret.take(key(3)), Secret.take(key(4)));
+    try (NativeXts one = NativeXts.create(keys(), XtsEngine.AUTO, log);
+        NativeXts other = NativeXts.create(others, XtsEngine.OPENSSL, log)) {
+      ByteBuffer bytes = ByteBuffer.allocateDirect(5 * 512).position(512).limit(4 * 512);
+      bytes.duplicate().put(plain);
+      one.encrypt(77, bytes);
+      assertThat(bytes).isNotEqualTo(ByteBuffer.wrap(plain));
+      one.recrypt(other, 77, bytes);
+      other.decrypt(77, bytes);
+      assertThat(bytes).isEqualTo(ByteBuffer.wrap(plain));
+      assertThat(bytes.get(511)).isZero();
+      assertThat(bytes.limit(5 * 512).get(4 * 512)).isZero();
+    }
+  }
+
+  @Test
+  void only_whole_sectors_of_direct_buffers_are_taken() throws IOException {
+    try (NativeXts xts = NativeXts.create(keys(), XtsEngine.AUTO, log)) {
+      for (ByteBuffer bytes :
+          List.of(
+              ByteBuffer.allocate(512),
+              ByteBuffer.allocateDirect(511),
+              ByteBuffer.allocateDirect(0))) {
+        assertThatThrownBy(() -> xts.encrypt(0, bytes))
+            .isInstanceOf(IllegalArgumentException.class)
+            .hasMessageContaining("must be whole sectors of a direct buffer");
+      }
+    }
   }
 }

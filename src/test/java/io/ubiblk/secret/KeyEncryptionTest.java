@@ -197,6 +197,36 @@ class KeyEncryptionTest {
   }
 
   @Test
+  void says_how_it_wraps_and_whether_it_binds() {
+    var byAuthData = KeyEncryption.aes256Gcm(Hex.present(KEY), Optional.empty(), Hex.present(AAD));
+    assertThat(KeyEncryption.none().dialect()).isEqualTo(KeyEncryption.Dialect.NONE);
+    assertThat(withVector(KEY, NONCE, AAD).dialect()).isEqualTo(KeyEncryption.Dialect.INIT_VECTOR);
+    assertThat(withoutVector().dialect()).isEqualTo(KeyEncryption.Dialect.OWN_NONCE);
+    assertThat(byAuthData.dialect()).isEqualTo(KeyEncryption.Dialect.OWN_NONCE);
+    assertThat(withoutVector().bindsNames()).isTrue();
+    assertThat(byAuthData.bindsNames()).isFalse();
+    assertThat(withVector(KEY, NONCE, AAD).bindsNames()).isFalse();
+    assertThat(KeyEncryption.none().bindsNames()).isFalse();
+  }
+
+  @Test
+  void says_why_it_seals_nothing() {
+    assertThat(withoutVector().sealingRefusal()).isEmpty();
+    assertThat(KeyEncryption.none().sealingRefusal())
+        .contains("method: is none, which wraps nothing");
+    assertThat(withVector(KEY, NONCE, AAD).sealingRefusal().orElseThrow())
+        .startsWith("init_vector: must not be there");
+    assertThat(
+            KeyEncryption.aes256Gcm(Optional.empty(), Optional.empty(), Optional.empty())
+                .sealingRefusal())
+        .contains("key: is required, but not there");
+    assertThat(
+            KeyEncryption.aes256Gcm(Hex.present("11"), Optional.empty(), Optional.empty())
+                .sealingRefusal())
+        .contains("key: must be 32 bytes, is 1");
+  }
+
+  @Test
   void empty_auth_data_is_enough() throws Exception {
     Cipher cipher = Cipher.getInstance("AES/GCM/NoPadding");
     cipher.init(

@@ -18,6 +18,11 @@ class StrictBase64Test {
     }
   }
 
+  @Property(tries = 300)
+  void encodes_as_an_encoder_does(@ForAll byte[] bytes) {
+    assertThat(StrictBase64.encode(bytes)).isEqualTo(Base64.getEncoder().encode(bytes));
+  }
+
   @Property(tries = 1000)
   void every_value_has_one_text(@ForAll String text) {
     try (Secret decoded = StrictBase64.decode(text)) {

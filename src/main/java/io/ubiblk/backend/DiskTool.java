@@ -7,11 +7,9 @@ import io.ubiblk.nativelib.NativeXts;
 import java.io.IOException;
 import java.util.Optional;
 
-/**
- * What the tools for metadata share: the native log and the disk's cipher, for one piece of work.
- */
-final class MetadataTool {
-  private MetadataTool() {}
+/** What tools for disks share: the native log and the disk's cipher, for one piece of work. */
+final class DiskTool {
+  private DiskTool() {}
 
   /** Does {@code work} with what {@code config} says. Keys are taken out of it. */
   static void run(DeviceConfig config, Work work) throws IOException {

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+package io.ubiblk.transcode;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.attribute.UserDefinedFileAttributeView;
+import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The marker of a disk as a file: beside a disk that is a file; for a block device in a directory
+ * for all of them. It holds no secret, so that everybody who may serve the disk can read it.
+ *
+ * <p>A disk that is a file has a copy of it as an extended attribute, where its file system keeps
+ * some: that one goes with the disk when it gets another name.
+ */
+final class MarkerFile implements MarkerStore {
+  private static final Logger LOG = LoggerFactory.getLogger(MarkerFile.class);
+
+  /** Follows the name of a disk that is a file. */
+  static final String SUFFIX = ".ubiblk-keys";
+
+  /** Where markers of block devices are, unless this environment variable says otherwise. */
+  static final String DIRECTORY_VARIABLE = "UBIBLK_KEYS_DIR";
+
+  private static final String ATTRIBUTE = "ubiblk.keys";
+  private static final Path DIRECTORY = Path.of("/var/lib/ubiblk/keys");
+  private static final int BYTES_MAX = 1 << 16;
+
+  private final Path file;
+  private final Optional<Path> tagged;
+
+  private MarkerFile(Path file, Optional<Path> tagged) {
+    this.file = file;
+    this.tagged = tagged;
+  }
+
+  /**
+   * The marker of the disk at {@code path}, which may be a symbolic link to it; empty for a block
+   * device that cannot be known again, and so never had one.
+   */
+  static Optional<MarkerFile> of(String path) throws IOException {
+    return of(path, directoryOfDevices());
+  }
+
+  static Path directoryOfDevices() {
+    return Optional.ofNullable(System.getenv(DIRECTORY_VARIABLE)).map(Path::of).orElse(DIRECTORY);
+  }
+
+  static Optional<MarkerFile> of(String path, Path directoryOfDevices) throws IOException {
+    Path disk = Path.of(path).toRealPath();
+    if (Files.isRegularFile(disk)) {
+      Path beside = disk.resolveSibling(disk.getFileName() + SUFFIX);
+      return Optional.of(new MarkerFile(beside, Optional.of(disk)));
+    }
+    return DeviceIdentity.of(disk)
+        .map(name -> new MarkerFile(directoryOfDevices.resolve(name + SUFFIX), Optional.empty()));
+  }
+
+  @Override
+  public String path() {
+    return file.toString();
+  }
+
+  @Override
+  public Optional<KeyMarker> load() throws IOException {
+    try (var in = Files.newInputStream(file)) {
+      KeyMarker marker = KeyMarker.parse(path(), in.readNBytes(BYTES_MAX));
+      DurableFiles.sync(file);
+      return Optional.of(marker);
+    } catch (NoSuchFileException e) {
+      return tag();
+    } catch (FileSystemException e) {
+      throw failed("read", e);
+    }
+  }
+
+  /** What a disk has kept that got another name. */
+  private Optional<KeyMarker> tag() throws IOException {
+    if (tagged.isEmpty()) {
+      return Optional.empty();
+    }
+    try {
+      UserDefinedFileAttributeView view = attributes();
+      if (view == null || !view.list().contains(ATTRIBUTE)) {
+        return Optional.empty();
+      }
+      ByteBuffer bytes = ByteBuffer.allocate(view.size(ATTRIBUTE));
+      view.read(ATTRIBUTE, bytes);
+      return Optional.of(KeyMarker.parse(ATTRIBUTE + " of " + tagged.get(), bytes.array()));
+    } catch (FileSystemException e) {
+      LOG.debug("{} has no extended attributes", tagged.get(), e);
+      return Optional.empty();
+    }
+  }
+
+  private UserDefinedFileAttributeView attributes() {
+    return Files.getFileAttributeView(tagged.orElseThrow(), UserDefinedFileAttributeView.class);
+  }
+
+  @Override
+  public void save(KeyMarker marker) throws IOException {
+    try {
+      DurableFiles.createDirectories(file.getParent());
+      DurableFiles.replace(file, marker.toBytes());
+    } catch (FileSystemException e) {
+      throw failed("write", e);
+    } catch (IOException e) {
+      throw new IOException("cannot write %s: %s".formatted(file, e.getMessage()), e);
+    }
+    if (tagged.isPresent()) {
+      try {
+        attributes().write(ATTRIBUTE, ByteBuffer.wrap(marker.toBytes()));
+        DurableFiles.sync(tagged.get());
+      } catch (FileSystemException | UnsupportedOperationException e) {
+        LOG.debug("{} has no extended attributes", tagged.get(), e);
+      }
+    }
+  }
+
+  /** Of these the message is the path alone, or more than people want to read. */
+  private IOException failed(String verb, FileSystemException e) {
+    String reason =
+        e instanceof AccessDeniedException
+            ? "permission denied"
+            : Optional.ofNullable(e.getReason()).orElse(e.getClass().getSimpleName());
+    return new IOException("cannot %s %s: %s".formatted(verb, file, reason), e);
+  }
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+package io.ubiblk.transcode;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.security.SecureRandom;
+import java.util.Optional;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class MarkerFileTest {
+  @TempDir private Path directory;
+  private Path disk;
+  private final KeyMarker marker =
+      new KeyMarker(
+          KeyMarker.State.REENCRYPTING,
+          "/disk",
+          "xts",
+          "/journal",
+          JournalId.random(new SecureRandom()),
+          "1",
+          KeyCheck.random(new SecureRandom()).salt(),
+          "ab".repeat(32),
+          "cd".repeat(32));
+
+  @BeforeEach
+  void makeDisk() throws IOException {
+    disk = Files.write(directory.resolve("disk.raw"), new byte[512]);
+  }
+
+  @Test
+  void lies_beside_the_disk_itself_whatever_link_leads_there() throws IOException {
+    Path elsewhere = Files.createDirectory(directory.resolve("elsewhere"));
+    Path link = Files.createSymbolicLink(elsewhere.resolve("link"), disk);
+    Path expected = disk.toRealPath().resolveSibling("disk.raw.ubiblk-keys");
+    assertThat(MarkerFile.of(link.toString()).orElseThrow().path()).isEqualTo(expected.toString());
+    assertThat(MarkerFile.of(disk.toString()).orElseThrow().path()).isEqualTo(expected.toString());
+  }
+
+  @Test
+  void what_was_saved_is_loaded_and_readable_by_everybody() throws IOException {
+    MarkerFile file = MarkerFile.of(disk.toString()).orElseThrow();
+    assertThat(file.load()).isEmpty();
+    file.save(marker);
+    file.save(marker.done());
+    assertThat(file.load()).isEqualTo(Optional.of(marker.done()));
+    assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(Path.of(file.path()))))
+        .isEqualTo("rw-r--r--");
+    assertThat(directory.resolve("disk.raw.ubiblk-keys.new")).doesNotExist();
+  }
+
+  @Test
+  void what_cannot_be_read_is_not_taken_for_nothing() throws IOException {
+    MarkerFile file = MarkerFile.of(disk.toString()).orElseThrow();
+    Files.createDirectory(Path.of(file.path()));
+    assertThatThrownBy(file::load)
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining("Is a directory");
+    Files.delete(Path.of(file.path()));
+    Files.writeString(Path.of(file.path()), "version=1\n");
+    assertThatThrownBy(file::load).hasMessageContaining(file.path() + " is damaged");
+  }
+
+  @Test
+  void a_disk_that_got_another_name_keeps_its_marker() throws IOException {
+    MarkerFile.of(disk.toString()).orElseThrow().save(marker);
+    Path renamed = Files.move(disk, directory.resolve("renamed.raw"));
+    Optional<KeyMarker> kept = MarkerFile.of(renamed.toString()).orElseThrow().load();
+    // Not every file system keeps attributes; those that do must not lose this one.
+    assertThat(kept).isIn(Optional.of(marker), Optional.empty());
+    if (hasAttributes()) {
+      assertThat(kept).contains(marker);
+    }
+  }
+
+  private boolean hasAttributes() throws IOException {
+    Path file = Files.createFile(directory.resolve("plain"));
+    try {
+      Files.setAttribute(file, "user:test", ByteBuffer.wrap(new byte[] {1}));
+      return true;
+    } catch (FileSystemException | UnsupportedOperationException e) {
+      return false;
+    }
+  }
+
+  @Test
+  void directories_are_made_for_everybody_to_look_into() throws IOException {
+    Path made = directory.resolve("a/b");
+    DurableFiles.createDirectories(made);
+    assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(made)))
+        .isEqualTo("rwxr-xr-x");
+  }
+
+  @Test
+  void of_a_device_it_lies_in_their_directory() throws IOException {
+    // Any block device will do; a machine without one has nothing to be asked about.
+    Optional<Path> device = aBlockDevice();
+    if (device.isPresent()) {
+      Path keys = directory.resolve("keys");
+      assertThat(MarkerFile.of(device.get().toString(), keys).map(MarkerFile::path).orElse("none"))
+          .matches("none|" + keys + "/.*\\.ubiblk-keys");
+    }
+  }
+
+  private static Optional<Path> aBlockDevice() throws IOException {
+    try (var devices = Files.list(Path.of("/sys/block"))) {
+      return devices
+          .map(name -> Path.of("/dev").resolve(name.getFileName()))
+          .filter(Files::exists)
+          .findFirst();
+    }
+  }
+}
