@@ -11,10 +11,12 @@ boot_silence_s=60
 boot_limit_s=180
 boot_attempts=2
 
+# One thread emulates all virtual CPUs: with a thread for each, a kernel that patches its own text
+# now and then meets its breakpoint on another CPU after it has gone, and dies.
 boot_start()
 {
     local step=$1 log=$2
-    qemu-system-x86_64 -M q35,memory-backend=mem -accel tcg,thread=multi -cpu max \
+    qemu-system-x86_64 -M q35,memory-backend=mem -accel tcg,thread=single -cpu max \
         -smp "$variant_queues" -m "$variant_memory" \
         -object "memory-backend-memfd,id=mem,size=$variant_memory,share=on" \
         -nodefaults -display none -no-reboot -serial "file:$log" \

@@ -126,10 +126,12 @@ class RewrapPropertyTest {
             add("\"")
                 .secret("\\x%02x".formatted((int) base64.charAt(0)) + base64.substring(1))
                 .add("\"");
-        default ->
-            add("\"")
-                .secret(base64.substring(0, 5) + "\\\n        " + base64.substring(5))
-                .add("\"");
+        default -> {
+          int fold = base64.length() / 2;
+          yield add("\"")
+              .secret(base64.substring(0, fold) + "\\\n        " + base64.substring(fold))
+              .add("\"");
+        }
       };
     }
 
