@@ -16,10 +16,12 @@ RANDOM=$seed
 work=$(mktemp -d -p "${UBIBLK_CHECK_DIR:-/var/tmp}" ubiblk-reencrypt-XXXXXX)
 pid=
 mounted=
+loop=
 cleanup()
 {
     [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || true
     [ -z "$mounted" ] || umount "$work/small" || true
+    [ -z "$loop" ] || losetup --detach "$loop" || true
     rm -rf "$work"
 }
 trap cleanup EXIT
@@ -30,15 +32,15 @@ die()
     exit 1
 }
 
-# configure NAME KEY-BYTE: two different keys that begin with it.
+# configure NAME KEY-BYTE [DISK]: two different keys that begin with it; DISK has no metadata.
 configure()
 {
-    local first second
+    local first second disk=("path: ${3:-}")
+    [ $# = 3 ] || disk=("path: $work/disk.raw" "metadata_path: $work/disk.meta")
     first=$(printf "%032d" "$2" | base64)
     second=$(printf "%032d" $(($2 + 1)) | base64)
-    cat >"$work/$1.yaml" <<END
-path: $work/disk.raw
-metadata_path: $work/disk.meta
+    printf '%s\n' "${disk[@]}" >"$work/$1.yaml"
+    cat >>"$work/$1.yaml" <<END
 socket: $work/vhost.sock
 encryption_key: ["$first", "$second"]
 END
@@ -99,6 +101,36 @@ else
 fi
 [ -z "$(state)" ] || die "a refusal left a marker"
 check_content one
+
+# --- a block device: its marker lies in a directory of its own, its journal where it is told ---
+
+check_device()
+{
+    export UBIBLK_KEYS_DIR=$work/keys
+    configure device-one 10 "$loop"
+    configure device-two 20 "$loop"
+    local change=("${reencrypt[@]}" --config "$work/device-one.yaml"
+        --to-config "$work/device-two.yaml" --assume-old-key)
+    refused "$loop is a block device: --journal must say where" "${change[@]}"
+    "${change[@]}" --journal "$work/journal"
+    grep -qx state=reencrypted "$UBIBLK_KEYS_DIR"/*.ubiblk-keys || die "$loop has no marker"
+    [ ! -e "$work/journal" ] || die "the journal of $loop was left behind"
+    refused "are not its keys" bin/vhost-backend --config "$work/device-one.yaml"
+    xts --config "$work/device-two.yaml" "$loop" "$work/decoded.raw"
+    cmp "$work/device.plain" "$work/decoded.raw" || die "the content of $loop is wrong"
+    rm "$work/decoded.raw"
+    unset UBIBLK_KEYS_DIR
+}
+
+head -c $((16 << 20)) "$work/plain.raw" >"$work/device.plain"
+xts --config "$work/one.yaml" --action encode "$work/device.plain" "$work/device.raw"
+if [ "$(id -u)" = 0 ] && loop=$(losetup --find --show "$work/device.raw"); then
+    check_device
+    losetup --detach "$loop"
+    loop=
+else
+    echo "SKIPPED: a block device needs root and a loop device"
+fi
 
 # --- kills ---
 

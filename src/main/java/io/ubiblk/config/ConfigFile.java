@@ -6,10 +6,7 @@ import io.ubiblk.secret.Secret;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ReadableByteChannel;
-import java.nio.file.AccessDeniedException;
-import java.nio.file.FileSystemException;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.util.ArrayList;
@@ -159,7 +156,7 @@ final class ConfigFile implements AutoCloseable {
       }
     } catch (IOException e) {
       Arrays.fill(content, (byte) 0);
-      throw error("cannot be read: " + reason(e));
+      throw error("cannot be read: " + FailureReason.of(e));
     } finally {
       part.clear().put(new byte[part.capacity()]);
     }
@@ -168,18 +165,6 @@ final class ConfigFile implements AutoCloseable {
       throw error("is longer than " + BYTES_MAX + " bytes");
     }
     return content;
-  }
-
-  /** What went wrong, in words and without the file's name. */
-  static String reason(IOException e) {
-    if (e instanceof NoSuchFileException) {
-      return "it does not exist";
-    } else if (e instanceof AccessDeniedException) {
-      return "permission denied";
-    } else if (e instanceof FileSystemException failure && failure.getReason() != null) {
-      return failure.getReason();
-    }
-    return e.getMessage();
   }
 
   private static byte[] resized(byte[] bytes, int length) {

@@ -46,7 +46,7 @@ public final class KekFile implements AutoCloseable {
     try {
       Files.delete(path);
     } catch (IOException e) {
-      throw new ConfigException(path + ": cannot be removed: " + ConfigFile.reason(e));
+      throw new ConfigException(path + ": cannot be removed: " + FailureReason.of(e));
     }
   }
 

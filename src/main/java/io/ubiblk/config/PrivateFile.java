@@ -194,6 +194,6 @@ public final class PrivateFile {
   }
 
   private static IOException failure(Path path, String what, IOException e) {
-    return new IOException(path + ": " + what + ": " + ConfigFile.reason(e), e);
+    return new IOException(path + ": " + what + ": " + FailureReason.of(e), e);
   }
 }

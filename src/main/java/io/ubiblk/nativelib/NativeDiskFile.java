@@ -8,18 +8,13 @@ import java.util.Optional;
 
 /**
  * A disk that is held, so that no back end serves it meanwhile, or only looked at; read and written
- * in long runs by tools.
- *
- * <p>Any thread; transfers of different sectors may overlap in time. Every failure names the file.
+ * in long runs by tools. Writes lie within the disk; buffers are page aligned.
  */
-public final class NativeDiskFile extends NativeHandle {
+public final class NativeDiskFile extends NativeSectors {
   private static final int SECTOR_BYTES = SectorBuffers.SECTOR_BYTES;
 
-  private final String path;
-
   private NativeDiskFile(String path, long address, NativeLog log) {
-    super("the disk " + path, address, log);
-    this.path = path;
+    super("disk", path, address, log);
   }
 
   /** What the disk is opened for. */
@@ -109,11 +104,6 @@ public final class NativeDiskFile extends NativeHandle {
     return new DiskLook(byteLength[0], Optional.ofNullable(holder));
   }
 
-  /** Where it is. */
-  public String path() {
-    return path;
-  }
-
   /** Length in bytes, a multiple of the logical block size. */
   public long byteLength() {
     return use(address -> byteLength(address));
@@ -129,55 +119,6 @@ public final class NativeDiskFile extends NativeHandle {
     return use(address -> direct(address));
   }
 
-  /**
-   * Fills {@code into}, from its position to its limit, with the sectors from {@code sector} on.
-   *
-   * @param into direct, whole sectors, page aligned; its position stays
-   * @throws IOException also if the disk ends before
-   */
-  public void read(long sector, ByteBuffer into) throws IOException {
-    int sectorCount = SectorBuffers.checkedCount(sector, into);
-    use(
-        address -> {
-          read(address, sector, into, into.position(), sectorCount);
-          return null;
-        });
-  }
-
-  /**
-   * Writes {@code content}, from its position to its limit, which lies within the disk. After a
-   * failure any of the sectors may have been written.
-   *
-   * @param content direct, whole sectors, page aligned; its position stays
-   */
-  public void write(long sector, ByteBuffer content) throws IOException {
-    int sectorCount = SectorBuffers.checkedCount(sector, content);
-    use(
-        address -> {
-          checkWithin(sector, sectorCount, byteLength(address));
-          write(address, sector, content, content.position(), sectorCount);
-          return null;
-        });
-  }
-
-  private void checkWithin(long sector, int sectorCount, long byteLength) {
-    long sectors = byteLength / SECTOR_BYTES;
-    if (sector > sectors - sectorCount) {
-      throw new IllegalArgumentException(
-          "sectors %d to %d are not within the %d of %s"
-              .formatted(sector, sector + sectorCount - 1, sectors, path));
-    }
-  }
-
-  /** Makes every completed write durable. After a failure nothing is known of them. */
-  public void sync() throws IOException {
-    use(
-        address -> {
-          sync(address);
-          return null;
-        });
-  }
-
   /** Where the next byte is allocated, from {@code offset} within the disk on; else its length. */
   public long nextData(long offset) throws IOException {
     return use(address -> next(address, offset, true));
@@ -186,6 +127,28 @@ public final class NativeDiskFile extends NativeHandle {
   /** Where the next hole begins, from {@code offset} within the disk on; else its length. */
   public long nextHole(long offset) throws IOException {
     return use(address -> next(address, offset, false));
+  }
+
+  @Override
+  void readAt(long address, long sector, ByteBuffer into, int sectorCount) throws IOException {
+    read(address, sector, into, into.position(), sectorCount);
+  }
+
+  /** The sectors must lie within the disk. */
+  @Override
+  void writeAt(long address, long sector, ByteBuffer content, int sectorCount) throws IOException {
+    long sectors = byteLength(address) / SECTOR_BYTES;
+    if (sector > sectors - sectorCount) {
+      throw new IllegalArgumentException(
+          "sectors %d to %d are not within the %d of %s"
+              .formatted(sector, sector + sectorCount - 1, sectors, path()));
+    }
+    write(address, sector, content, content.position(), sectorCount);
+  }
+
+  @Override
+  void syncAt(long address) throws IOException {
+    sync(address);
   }
 
   @Override

@@ -7,17 +7,12 @@ import java.util.Optional;
 import java.util.stream.Stream;
 
 /**
- * A file of 512-byte sectors that is enciphered like the disk it belongs to: the metadata file.
- *
- * <p>Any thread; reads and writes of different sectors may overlap in time. Every failure names the
- * file.
+ * A file of 512-byte sectors that is enciphered like the disk it belongs to: the metadata file. It
+ * grows where a write goes beyond its end; buffers may be aligned in any way.
  */
-public final class NativeSectorFile extends NativeHandle {
-  private final String path;
-
+public final class NativeSectorFile extends NativeSectors {
   private NativeSectorFile(String path, long address, NativeHandle... kept) {
-    super("the file " + path, address, kept);
-    this.path = path;
+    super("file", path, address, kept);
   }
 
   /** What the file is opened for. */
@@ -51,53 +46,9 @@ public final class NativeSectorFile extends NativeHandle {
     return new NativeSectorFile(path, address, kept);
   }
 
-  /** Where it is. */
-  public String path() {
-    return path;
-  }
-
   /** Its length at this moment; need not be whole sectors. */
   public long byteLength() throws IOException {
     return use(address -> byteLength(address));
-  }
-
-  /**
-   * Fills {@code into}, from its position to its limit, with the sectors from {@code sector} on.
-   *
-   * @param into direct, whole sectors; its position stays
-   * @throws IOException also if the file ends before
-   */
-  public void read(long sector, ByteBuffer into) throws IOException {
-    int sectorCount = SectorBuffers.checkedCount(sector, into);
-    use(
-        address -> {
-          read(address, sector, into, into.position(), sectorCount);
-          return null;
-        });
-  }
-
-  /**
-   * Writes {@code content}, from its position to its limit. The file grows where that is beyond its
-   * end. After a failure any of the sectors may have been written.
-   *
-   * @param content direct, whole sectors; unchanged, and its position stays
-   */
-  public void write(long sector, ByteBuffer content) throws IOException {
-    int sectorCount = SectorBuffers.checkedCount(sector, content);
-    use(
-        address -> {
-          write(address, sector, content, content.position(), sectorCount);
-          return null;
-        });
-  }
-
-  /** Makes every completed write durable. After a failure nothing is known of them. */
-  public void sync() throws IOException {
-    use(
-        address -> {
-          sync(address);
-          return null;
-        });
   }
 
   /** Makes the file's name durable. */
@@ -107,6 +58,21 @@ public final class NativeSectorFile extends NativeHandle {
           syncDirectory(address);
           return null;
         });
+  }
+
+  @Override
+  void readAt(long address, long sector, ByteBuffer into, int sectorCount) throws IOException {
+    read(address, sector, into, into.position(), sectorCount);
+  }
+
+  @Override
+  void writeAt(long address, long sector, ByteBuffer content, int sectorCount) throws IOException {
+    write(address, sector, content, content.position(), sectorCount);
+  }
+
+  @Override
+  void syncAt(long address) throws IOException {
+    sync(address);
   }
 
   @Override

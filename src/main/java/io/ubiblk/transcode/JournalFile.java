@@ -2,6 +2,7 @@
 package io.ubiblk.transcode;
 
 import io.ubiblk.config.DirectIo;
+import io.ubiblk.config.FailureReason;
 import io.ubiblk.nativelib.NativeBuffer;
 import io.ubiblk.nativelib.NativeDiskFile;
 import io.ubiblk.nativelib.NativeLog;
@@ -67,17 +68,15 @@ final class JournalFile implements JournalFiles, AutoCloseable {
     try {
       Files.createFile(unfinished(), OWNER_ONLY);
     } catch (FileSystemException e) {
-      throw new IOException("cannot make the journal " + unfinished() + ": " + reason(e), e);
+      String reason =
+          e instanceof NoSuchFileException ? "its directory does not exist" : FailureReason.of(e);
+      throw new IOException("cannot make the journal %s: %s".formatted(unfinished(), reason), e);
     }
     NativeDiskFile made =
         NativeDiskFile.create(
             unfinished().toString(), sectorCount * SECTOR_BYTES, DirectIo.AUTO, lockTimeoutMs, log);
     file = Optional.of(made);
     return NativeStore.of(made);
-  }
-
-  private static String reason(FileSystemException e) {
-    return e instanceof NoSuchFileException ? "no such directory" : e.getReason();
   }
 
   @Override

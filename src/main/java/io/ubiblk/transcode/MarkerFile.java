@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 package io.ubiblk.transcode;
 
+import io.ubiblk.config.FailureReason;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -124,12 +124,7 @@ final class MarkerFile implements MarkerStore {
     }
   }
 
-  /** Of these the message is the path alone, or more than people want to read. */
   private IOException failed(String verb, FileSystemException e) {
-    String reason =
-        e instanceof AccessDeniedException
-            ? "permission denied"
-            : Optional.ofNullable(e.getReason()).orElse(e.getClass().getSimpleName());
-    return new IOException("cannot %s %s: %s".formatted(verb, file, reason), e);
+    return new IOException("cannot %s %s: %s".formatted(verb, file, FailureReason.of(e)), e);
   }
 }

@@ -3,75 +3,48 @@ package io.ubiblk.transcode;
 
 import io.ubiblk.nativelib.NativeDiskFile;
 import io.ubiblk.nativelib.NativeSectorFile;
+import io.ubiblk.nativelib.NativeSectors;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 
-/** Files and devices of the host as stores. The file is the caller's, who keeps it open. */
-public final class NativeStore {
-  private NativeStore() {}
-
+/**
+ * A file or device of the host as a store, of the length it had when the store was made. The file
+ * is the caller's, who keeps it open.
+ */
+public record NativeStore(NativeSectors file, long sectorCount) implements SectorStore {
   /** A disk, or a journal. */
   public static SectorStore of(NativeDiskFile file) {
-    return new Disk(file);
+    return new NativeStore(file, file.byteLength() / SECTOR_BYTES);
   }
 
   /** A metadata file, opened without keys, of a length that is whole sectors. */
   public static SectorStore of(NativeSectorFile file) throws IOException {
     long byteLength = file.byteLength();
-    if (byteLength % SectorStore.SECTOR_BYTES != 0) {
+    if (byteLength % SECTOR_BYTES != 0) {
       throw new IOException(
           "%s has %d bytes, which is not a multiple of %d"
-              .formatted(file.path(), byteLength, SectorStore.SECTOR_BYTES));
+              .formatted(file.path(), byteLength, SECTOR_BYTES));
     }
-    return new Metadata(file, byteLength / SectorStore.SECTOR_BYTES);
+    return new NativeStore(file, byteLength / SECTOR_BYTES);
   }
 
-  private record Disk(NativeDiskFile file) implements SectorStore {
-    @Override
-    public String path() {
-      return file.path();
-    }
-
-    @Override
-    public long sectorCount() {
-      return file.byteLength() / SECTOR_BYTES;
-    }
-
-    @Override
-    public void read(long sector, ByteBuffer into) throws IOException {
-      file.read(sector, into);
-    }
-
-    @Override
-    public void write(long sector, ByteBuffer content) throws IOException {
-      file.write(sector, content);
-    }
-
-    @Override
-    public void sync() throws IOException {
-      file.sync();
-    }
+  @Override
+  public String path() {
+    return file.path();
   }
 
-  private record Metadata(NativeSectorFile file, long sectorCount) implements SectorStore {
-    @Override
-    public String path() {
-      return file.path();
-    }
+  @Override
+  public void read(long sector, ByteBuffer into) throws IOException {
+    file.read(sector, into);
+  }
 
-    @Override
-    public void read(long sector, ByteBuffer into) throws IOException {
-      file.read(sector, into);
-    }
+  @Override
+  public void write(long sector, ByteBuffer content) throws IOException {
+    file.write(sector, content);
+  }
 
-    @Override
-    public void write(long sector, ByteBuffer content) throws IOException {
-      file.write(sector, content);
-    }
-
-    @Override
-    public void sync() throws IOException {
-      file.sync();
-    }
+  @Override
+  public void sync() throws IOException {
+    file.sync();
   }
 }

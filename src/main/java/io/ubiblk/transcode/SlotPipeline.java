@@ -4,7 +4,9 @@ package io.ubiblk.transcode;
 import io.ubiblk.nativelib.NativeBuffer;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -80,12 +82,12 @@ final class SlotPipeline implements AutoCloseable {
 
   /** Does all the work. When this fails, what was begun has ended. */
   void run() throws IOException {
-    List<Future<Void>> applied = new ArrayList<>();
+    Deque<Future<Void>> applied = new ArrayDeque<>(IN_WORK);
     progress.reached(0, total);
     try {
       while (true) {
-        if (applied.size() >= IN_WORK) {
-          Work.ended(applied.get(applied.size() - IN_WORK));
+        if (applied.size() == IN_WORK) {
+          Work.ended(applied.remove());
         }
         Prepared prepared = prepare();
         if (prepared == null) {
@@ -94,7 +96,7 @@ final class SlotPipeline implements AutoCloseable {
         applied.add(applier.begin(() -> apply(prepared)));
       }
     } finally {
-      Work.ended(applied);
+      Work.ended(List.copyOf(applied));
     }
   }
 

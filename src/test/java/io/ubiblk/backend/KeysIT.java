@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.ubiblk.TestScale;
 import io.ubiblk.config.ConfigLoader;
 import io.ubiblk.config.DeviceConfig;
 import io.ubiblk.config.KekFile;
@@ -28,7 +29,7 @@ import org.junit.jupiter.api.io.TempDir;
 class KeysIT {
   private static final Path LAUNCHERS = Path.of(System.getProperty("ubiblk.launchers", "bin"));
 
-  private static final int KILLS = "full".equals(System.getenv("UBIBLK_CHECK")) ? 50 : 5;
+  private static final int KILLS = TestScale.count(5, 50);
 
   @TempDir private Path directory;
   private Path config;

@@ -3,6 +3,7 @@ package io.ubiblk.crash;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ubiblk.TestScale;
 import java.util.Random;
 import java.util.function.LongFunction;
 import org.junit.jupiter.api.AfterEach;
@@ -11,7 +12,7 @@ import org.junit.jupiter.api.Test;
 
 /** No crash loses or leaks anything, whatever the guest does and whatever fails meanwhile. */
 class CrashSimulationIT {
-  private final Random random = new Random(CrashScale.seed());
+  private final Random random = new Random(TestScale.seed());
   private Laboratory laboratory;
   private CrashSimulation simulation;
 
@@ -29,18 +30,18 @@ class CrashSimulationIT {
 
   @Test
   void recoversFromEveryCrash() throws Exception {
-    int disks = CrashScale.count(6, 65);
-    simulate(disks, CrashScale.count(60, 120), CrashSetup::random);
-    assertThat(2 * disks).isGreaterThanOrEqualTo(CrashScale.count(12, 100));
-    assertThat(simulation.stateCount()).isGreaterThanOrEqualTo(CrashScale.count(500, 10_000));
-    assertThat(simulation.stateInCommitCount()).isGreaterThanOrEqualTo(CrashScale.count(50, 500));
+    int disks = TestScale.count(6, 65);
+    simulate(disks, TestScale.count(60, 120), CrashSetup::random);
+    assertThat(2 * disks).isGreaterThanOrEqualTo(TestScale.count(12, 100));
+    assertThat(simulation.stateCount()).isGreaterThanOrEqualTo(TestScale.count(500, 10_000));
+    assertThat(simulation.stateInCommitCount()).isGreaterThanOrEqualTo(TestScale.count(50, 500));
   }
 
   /** Where a commit writes two sectors, of which a crash may leave either. */
   @Test
   void recoversWhereFlagsLieInTwoSectors() throws Exception {
-    simulate(CrashScale.count(2, 10), CrashScale.count(20, 60), CrashSetup::betweenSectors);
-    assertThat(simulation.stateCount()).isGreaterThanOrEqualTo(CrashScale.count(40, 800));
+    simulate(TestScale.count(2, 10), TestScale.count(20, 60), CrashSetup::betweenSectors);
+    assertThat(simulation.stateCount()).isGreaterThanOrEqualTo(TestScale.count(40, 800));
   }
 
   /** Two workloads on each disk: the second begins with what a crash has left of the first. */
@@ -52,7 +53,7 @@ class CrashSimulationIT {
       check(first, states);
       check(workload.after(first, first.anyState(random)), states);
     }
-    CrashScale.report(
+    TestScale.report(
         "%d crash states of %d workloads, %d of them inside a commit"
             .formatted(simulation.stateCount(), 2 * disks, simulation.stateInCommitCount()));
   }

@@ -4,6 +4,7 @@ package io.ubiblk.crash;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.ubiblk.TestScale;
 import io.ubiblk.metadata.MetadataCreator;
 import io.ubiblk.metadata.MetadataException;
 import io.ubiblk.metadata.MetadataFile;
@@ -29,7 +30,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * or exactly what was asked for.
  */
 class InitMetadataCrashIT {
-  private static final int CREATIONS = CrashScale.count(60, 400);
+  private static final int CREATIONS = TestScale.count(60, 400);
   private static final int STATES_OF_EACH_CUT = 8;
 
   @BeforeAll
@@ -41,7 +42,7 @@ class InitMetadataCrashIT {
   void leavesNothingHalfMade() throws Exception {
     Set<ByteBuffer> states = new HashSet<>();
     int loaded = create(CREATIONS, RecordedStore.NONE, states);
-    CrashScale.report(
+    TestScale.report(
         "%d crash states of %d creations of metadata, %d of them loaded"
             .formatted(states.size(), CREATIONS, loaded));
     assertThat(states.size()).isGreaterThan(8 * CREATIONS);
@@ -58,7 +59,7 @@ class InitMetadataCrashIT {
 
   /** Returns how many states could be loaded. */
   private static int create(int count, int leftOut, Set<ByteBuffer> states) throws IOException {
-    Random random = new Random(CrashScale.seed());
+    Random random = new Random(TestScale.seed());
     int loaded = 0;
     for (int i = 0; i < count; i++) {
       Creation creation = Creation.random(random);

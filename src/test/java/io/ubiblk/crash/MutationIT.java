@@ -3,6 +3,7 @@ package io.ubiblk.crash;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ubiblk.TestScale;
 import java.util.Random;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -34,7 +35,7 @@ class MutationIT {
   @ParameterizedTest
   @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "NONE")
   void findsTheMutation(Mutation mutation) throws Exception {
-    Random random = new Random(CrashScale.seed());
+    Random random = new Random(TestScale.seed());
     int before = simulation.stateCount();
     int violations = 0;
     int workloads = 0;
@@ -43,7 +44,7 @@ class MutationIT {
           run(mutation.setup(random.nextLong()), mutation, random).count(mutation.breaks());
       workloads++;
     }
-    CrashScale.report(
+    TestScale.report(
         "%d crash states of %d workloads, in %d of them %s by %s"
             .formatted(
                 simulation.stateCount() - before,
@@ -58,8 +59,8 @@ class MutationIT {
   @ParameterizedTest
   @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "NONE")
   void findsNothingWithoutTheMutation(Mutation mutation) throws Exception {
-    Random random = new Random(CrashScale.seed());
-    for (int i = 0; i < CrashScale.count(1, 5); i++) {
+    Random random = new Random(TestScale.seed());
+    for (int i = 0; i < TestScale.count(1, 5); i++) {
       CrashSetup setup = mutation.setup(random.nextLong());
       Findings findings = run(setup, Mutation.NONE, random);
       assertThat(findings.isEmpty()).as("%s of %s", findings, setup).isTrue();

@@ -4,6 +4,7 @@ package io.ubiblk.rpc;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.ubiblk.TestScale;
 import io.ubiblk.stripe.AutofetchState;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -28,7 +29,6 @@ import org.junit.jupiter.api.io.TempDir;
 
 @Timeout(120)
 class RpcServerTest {
-  private static final boolean FULL = "full".equals(System.getenv("UBIBLK_CHECK"));
   private static final String VERSION_ANSWER = "{\"version\":\"1.2.3\"}";
 
   @TempDir private Path directory;
@@ -124,7 +124,7 @@ class RpcServerTest {
 
   @Test
   void a_line_of_a_gibibyte_costs_no_memory_and_ends_its_client_only() throws IOException {
-    long lineBytes = FULL ? 1L << 30 : 64L << 20;
+    long lineBytes = TestScale.count(64 << 20, 1 << 30);
     System.out.printf("line of %d bytes%n", lineBytes);
     byte[] block = new byte[1 << 20];
     try (RpcClient other = connect();
@@ -147,7 +147,7 @@ class RpcServerTest {
 
   @Test
   void tells_clients_beyond_the_limit_and_serves_the_others() throws IOException {
-    int attempts = FULL ? 10_000 : 500;
+    int attempts = TestScale.count(500, 10_000);
     System.out.printf("%d clients%n", attempts);
     List<RpcClient> served = new ArrayList<>();
     try {

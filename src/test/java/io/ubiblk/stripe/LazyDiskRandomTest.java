@@ -3,6 +3,7 @@ package io.ubiblk.stripe;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ubiblk.TestScale;
 import io.ubiblk.metadata.StripeFlags;
 import java.io.IOException;
 import java.util.Random;
@@ -15,16 +16,14 @@ import org.junit.jupiter.api.Timeout;
  * MemoryDisk} has never seen a flag that a crash could have made a lie.
  */
 class LazyDiskRandomTest {
-  private static final boolean FULL = "full".equals(System.getenv("UBIBLK_CHECK"));
-  private static final int RUNS = FULL ? 3000 : 200;
+  private static final int RUNS = TestScale.count(200, 3000);
 
   @Test
   @Timeout(600)
   void what_fails_for_a_while_ends_with_everything_fetched() throws IOException {
-    long seed = Long.parseLong(System.getenv().getOrDefault("UBIBLK_SEED", "42"));
-    System.out.printf("%d disks that fail at random, seed %d%n", RUNS, seed);
+    TestScale.report(RUNS + " disks that fail at random");
     for (int run = 0; run < RUNS; run++) {
-      disk(new Random(seed + run));
+      disk(new Random(TestScale.seed() + run));
     }
   }
 
