@@ -3,7 +3,7 @@
  * The first sector of a disk that starts Linux: reads everything behind itself into memory at
  * KERNEL_ADDRESS, the kernel and then the initramfs, and enters the kernel.
  *
- * An emulated CPU takes longer over a boot loader and a compressed kernel than over everything that
+ * A boot loader and a compressed kernel would cost an emulated CPU more instructions than all that
  * Linux does before init. So the kernel is plain, lies in memory as it runs, and is entered in
  * 32-bit mode through PVH, whose rules are a few (Xen, docs/misc/pvh.pandoc). The disk is read with
  * ATA's READ SECTORS, 256 at a time: what lies behind the end is zeros.

@@ -76,16 +76,30 @@ ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=disk, path="$2", mode=flat
 com1: enabled=1, mode=file, dev="$3"
 log: $1.log
+error: action=ignore
 panic: action=fatal
 END
     # Debian's Bochs starts in its debugger.
     echo c >"$1.commands"
 }
 
-# Runs the machine $1 until it is switched off, at most $2 seconds. Bochs shows a screen in any
-# case, here one that nobody looks at; the alternative would listen on a port.
+bochs_pid=
+
+# Runs the machine $1 until it is switched off; fails with 124 if it is not after $2 seconds. Bochs
+# shows a screen in any case, here one that nobody looks at; the alternative would listen on a port.
 bochs_run()
 {
-    TERM=vt100 timeout -k 10 "$2" script -q -e -c "exec bochs -q -f '$1' -rc '$1.commands'" \
-        /dev/null </dev/null >"$1.screen" 2>&1
+    local status=0
+    TERM=vt100 timeout -k 10 "$2" script -q -c "exec bochs -q -f '$1' -rc '$1.commands'" \
+        /dev/null </dev/null >"$1.screen" 2>&1 &
+    bochs_pid=$!
+    wait "$bochs_pid" || status=$?
+    bochs_pid=
+    return "$status"
+}
+
+# For a script that ends before the machine does.
+bochs_kill()
+{
+    [ -z "$bochs_pid" ] || kill "$bochs_pid" 2>/dev/null || true
 }

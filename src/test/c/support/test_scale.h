@@ -3,8 +3,8 @@
  * How much a test does and from which seed.
  *
  * Heavy tests run a reduced count by default, the full one with UBIBLK_CHECK=full, and with
- * UBIBLK_CHECK=brief, for emulated CPUs, a tenth of the reduced one; UBIBLK_SEED replaces the seed,
- * so that a failure can be repeated. Every such test prints both.
+ * UBIBLK_CHECK=brief, for emulated CPUs, a fiftieth of the reduced one; UBIBLK_SEED replaces the
+ * seed, so that a failure can be repeated. Every such test prints both.
  */
 #ifndef UBIBLK_SUPPORT_TEST_SCALE_H
 #define UBIBLK_SUPPORT_TEST_SCALE_H
@@ -31,7 +31,7 @@ static inline bool test_is_full(void)
 static inline uint64_t test_count(uint64_t reduced, uint64_t full)
 {
     if (test_check_is("brief"))
-        return (reduced + 9) / 10;
+        return (reduced + 49) / 50;
     return test_is_full() ? full : reduced;
 }
 
