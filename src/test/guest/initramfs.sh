@@ -2,7 +2,25 @@
 # shellcheck shell=bash disable=SC2154
 #
 # The guest's only file system besides the disk under test: busybox, the modules it needs, mke2fs
-# and e2fsck, and the payload that is copied to the disk. Sourced by run.sh.
+# and e2fsck, and the payload that is copied to the disk. Sourced by run.sh, and by checks that boot
+# an initramfs of their own.
+
+# Prints the name of a new tree with busybox in it.
+initramfs_begin()
+{
+    local tree
+    tree=$(mktemp -d "$work/initramfs.XXXXXX")
+    mkdir -p "$tree"/{bin,dev,etc,mnt,proc,sys,tmp,tools}
+    cp "$(command -v busybox)" "$tree/bin/busybox"
+    echo "$tree"
+}
+
+# Packs the tree $1 as the initramfs $2 and removes it.
+initramfs_end()
+{
+    (cd "$1" && find . | busybox cpio -o -H newc 2>/dev/null) >"$2"
+    rm -rf "$1"
+}
 
 # Copies the program $1 and the libraries it is linked with into the tree $2. Its directory is one
 # of its own since busybox's shell prefers the applet to a program of the same name in PATH.
@@ -45,9 +63,7 @@ initramfs_unpack_module()
 initramfs_build()
 {
     local image=$1 payload=$2 tree
-    tree=$(mktemp -d "$work/initramfs.XXXXXX")
-    mkdir -p "$tree"/{bin,dev,etc,mnt,proc,sys,tmp,tools}
-    cp "$(command -v busybox)" "$tree/bin/busybox"
+    tree=$(initramfs_begin)
     initramfs_add_program mke2fs "$tree"
     initramfs_add_program e2fsck "$tree"
     cp /etc/mke2fs.conf "$tree/etc/"
@@ -55,6 +71,5 @@ initramfs_build()
     cp -r "$payload" "$tree/payload"
     install -m 755 "$guest_dir/initramfs/init" "$tree/init"
     install -m 644 "$guest_dir/initramfs/report.sh" "$tree/report.sh"
-    (cd "$tree" && find . | busybox cpio -o -H newc 2>/dev/null) >"$image"
-    rm -rf "$tree"
+    initramfs_end "$tree" "$image"
 }

@@ -3,8 +3,10 @@
 #
 # The guest's kernel: Debian's own package, unpacked into a cache and never installed.
 #
-# Sourced by run.sh and ublk/run.sh. A bzImage boots as well, but its decompressor runs under emulation and takes a
-# good part of the boot, so the kernel is unpacked here if that can be done, and enters through PVH.
+# Sourced by run.sh and ublk/run.sh, and by checks that boot it otherwise. It is kept in
+# ${XDG_CACHE_HOME:-$HOME/.cache}/ubiblk-guest (or UBIBLK_GUEST_CACHE). A bzImage boots as well, but
+# its decompressor runs under emulation and takes a good part of the boot, so the kernel is unpacked
+# here if that can be done, and enters through PVH.
 
 # What users install, best first, and which directories of the cache are as good.
 kernel_metapackages=(linux-image-6.12-cloud-amd64 linux-image-6.12-amd64 linux-image-cloud-amd64)
@@ -66,6 +68,8 @@ kernel_unpack()
 kernel_provide()
 {
     local package
+    guest_cache=${UBIBLK_GUEST_CACHE:-${XDG_CACHE_HOME:-${HOME:-$repository/target}/.cache}/ubiblk-guest}
+    mkdir -p "$guest_cache"
     exec 8>"$guest_cache/lock"
     flock 8
     kernel_root=$(find "$guest_cache" -maxdepth 1 -name "$kernel_cached" | sort -V | tail -1)

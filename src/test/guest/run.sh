@@ -277,8 +277,7 @@ main()
     xts_tool=${UBIBLK_XTS_TOOL:-$repository/target/native/tools/xts_tool}
     require_packages
     require_build
-    guest_cache=${UBIBLK_GUEST_CACHE:-${XDG_CACHE_HOME:-${HOME:-$repository/target}/.cache}/ubiblk-guest}
-    mkdir -p "$guest_cache" "$repository/target"
+    mkdir -p "$repository/target"
     # The socket's name must be short; the disk should be on a real file system, not on tmpfs.
     work=$(mktemp -d "$repository/target/guest.XXXXXX")
     socket_dir=$(mktemp -d "${TMPDIR:-/tmp}/ubiblk-guest.XXXXXX")

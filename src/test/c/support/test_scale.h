@@ -2,8 +2,9 @@
 /*
  * How much a test does and from which seed.
  *
- * Heavy tests run a reduced count by default and the full one with UBIBLK_CHECK=full; UBIBLK_SEED
- * replaces the seed, so that a failure can be repeated. Every such test prints both.
+ * Heavy tests run a reduced count by default, the full one with UBIBLK_CHECK=full, and with
+ * UBIBLK_CHECK=brief, for emulated CPUs, a fiftieth of the reduced one; UBIBLK_SEED replaces the
+ * seed, so that a failure can be repeated. Every such test prints both.
  */
 #ifndef UBIBLK_SUPPORT_TEST_SCALE_H
 #define UBIBLK_SUPPORT_TEST_SCALE_H
@@ -15,15 +16,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-static inline bool test_is_full(void)
+static inline bool test_check_is(const char *wanted)
 {
     const char *check = getenv("UBIBLK_CHECK");
 
-    return check != NULL && strcmp(check, "full") == 0;
+    return check != NULL && strcmp(check, wanted) == 0;
+}
+
+static inline bool test_is_full(void)
+{
+    return test_check_is("full");
 }
 
 static inline uint64_t test_count(uint64_t reduced, uint64_t full)
 {
+    if (test_check_is("brief"))
+        return (reduced + 49) / 50;
     return test_is_full() ? full : reduced;
 }
 

@@ -296,8 +296,6 @@ main()
     for tool in "$xts_tool" "$repository/target/native/tools/fs_worker"; do
         [ -x "$tool" ] || die "$tool is missing: mvn verify"
     done
-    guest_cache=${UBIBLK_GUEST_CACHE:-${XDG_CACHE_HOME:-${HOME:-$repository/target}/.cache}/ubiblk-guest}
-    mkdir -p "$guest_cache"
     work=$(mktemp -d "$repository/target/ublk.XXXXXX")
     trap clean_up EXIT
     trap 'exit 130' INT TERM
