@@ -49,6 +49,7 @@ kernel_decompress()
 kernel_unpack()
 {
     local package=$1 directory=$2 fresh version
+    say "unpacking $package into $guest_cache"
     fresh=$(mktemp -d "$guest_cache/unpack.XXXXXX")
     (cd "$fresh" && apt-get -qq download "$package" 2>apt.log) || {
         cat "$fresh/apt.log" >&2
@@ -77,8 +78,7 @@ kernel_provide()
         apt-get -qq update
     for package in $(kernel_candidates); do
         [ -z "$kernel_root" ] || break
-        say "unpacking $package into $guest_cache"
-        if kernel_unpack "$package" "$guest_cache/$package"; then
+        if [ -d "$guest_cache/$package" ] || kernel_unpack "$package" "$guest_cache/$package"; then
             kernel_root=$guest_cache/$package
         fi
     done
