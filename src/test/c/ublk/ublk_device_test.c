@@ -5,7 +5,7 @@
  */
 /* wrap: ublk_ring_open ublk_ring_close ublk_ring_begin ublk_ring_wait ublk_ctrl_list */
 /* wrap: ublk_queue_create ublk_queue_stop ublk_queue_ended ublk_queue_failure */
-/* wrap: ublk_queue_destroy open eventfd calloc fdatasync clock_gettime */
+/* wrap: ublk_queue_destroy open eventfd calloc fdatasync */
 #include "ublk/ublk_device.h"
 
 #include "support/cmocka_test.h"
@@ -16,7 +16,6 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/event.h"
@@ -25,7 +24,7 @@
 #include "ublk/ublk_identity.h"
 #include "ublk/ublk_queue.h"
 
-enum { QUEUES = 2, DEPTH = 16, OPENS_MAX = 4 };
+enum { QUEUES = 2, DEPTH = 16 };
 
 /* What stands for a queue. */
 struct ublk_queue {
@@ -40,13 +39,10 @@ static struct ublk_queue queues[QUEUES];
 static uint32_t create_fails_at; /* 1: the first queue */
 static int create_failure;       /* not 0: queues end at once, for that reason */
 static int ended_fd;
-static int open_errnos[OPENS_MAX]; /* of the next opens of a character device; 0: it opens */
-static uint32_t opens;
+static int open_errno; /* of opens of a character device; 0: it opens */
 static uint32_t queues_at_stop, queues_at_delete;
 static bool eventfd_fails, calloc_fails;
 static int sync_errno;
-static uint64_t skipped_ns; /* every look at the clock is so much later */
-static uint64_t skip_ns;
 
 uint32_t __wrap_ublk_ctrl_list(uint32_t *ids, uint32_t max);
 int __wrap_ublk_queue_create(const struct ublk_queue_params *params, struct ublk_queue **out,
@@ -61,8 +57,6 @@ int __wrap_eventfd(unsigned count, int flags);
 void *__real_calloc(size_t count, size_t byte_len);
 void *__wrap_calloc(size_t count, size_t byte_len);
 int __wrap_fdatasync(int fd);
-int __real_clock_gettime(clockid_t clock, struct timespec *now);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 
 uint32_t __wrap_ublk_ctrl_list(uint32_t *ids, uint32_t max)
 {
@@ -119,8 +113,7 @@ int __wrap_open(const char *path, int flags, ...)
     assert_int_equal(0, strncmp("/dev/ublkc", path, 10));
     assert_true(fake_ublk.devices[path[10] - '0'].exists);
     assert_int_equal(O_RDWR | O_CLOEXEC, flags);
-    errno = opens < OPENS_MAX ? open_errnos[opens] : 0;
-    opens++;
+    errno = open_errno;
     return errno ? -1 : memfd_create("ublkc", MFD_CLOEXEC);
 }
 
@@ -140,14 +133,6 @@ int __wrap_fdatasync(int fd)
     (void)fd;
     errno = sync_errno;
     return sync_errno ? -1 : 0;
-}
-
-int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
-{
-    int result = __real_clock_gettime(clock, now);
-    skipped_ns += skip_ns;
-    now->tv_sec += (time_t)(skipped_ns / 1000000000u);
-    return result;
 }
 
 static struct test_device *test;
@@ -175,12 +160,11 @@ static int setup(void **state)
     fake_ublk_reset();
     fake_ublk.before = note_order;
     memset(queues, 0, sizeof(queues));
-    memset(open_errnos, 0, sizeof(open_errnos));
-    create_fails_at = opens = 0;
+    create_fails_at = 0;
+    open_errno = 0;
     create_failure = 0;
     eventfd_fails = calloc_fails = false;
     sync_errno = 0;
-    skip_ns = skipped_ns = 0;
     queues_at_stop = queues_at_delete = 99;
     device = NULL;
     error = (struct error){0};
@@ -281,14 +265,6 @@ static void has_as_many_queues_as_the_kernel_gives(void **state)
     assert_true(test_device_logged(test, "one queue per CPU at most: 1"));
 }
 
-static void warns_where_a_device_cannot_be_kept(void **state)
-{
-    (void)state;
-    fake_ublk.features = UBLK_F_CMD_IOCTL_ENCODE;
-    assert_int_equal(0, start(UBLK_ANY_ID));
-    assert_true(test_device_logged(test, "cannot keep a device"));
-}
-
 static void says_why_no_device_is_made(void **state)
 {
     (void)state;
@@ -301,7 +277,6 @@ static void says_why_no_device_is_made(void **state)
         const char *text;
     } refusals[] = {
         {UBLK_CMD_ADD_DEV, -EPERM, "CAP_SYS_ADMIN"},
-        {UBLK_CMD_ADD_DEV, -ENOMEM, "does not make a ublk device"},
         {UBLK_CMD_SET_PARAMS, -EINVAL, "refuses the parameters"},
         {UBLK_CMD_START_DEV, -EINTR, "starting ublk device 0"},
     };
@@ -326,21 +301,11 @@ static void says_why_no_device_is_made(void **state)
     test->device.queue_size = DEPTH;
 }
 
-static void waits_for_the_node_of_the_character_device(void **state)
-{
-    (void)state;
-    open_errnos[0] = ENOENT;
-    open_errnos[1] = EBUSY;
-    assert_int_equal(0, start(UBLK_ANY_ID));
-    assert_int_equal(3, opens);
-}
-
 static void does_not_wait_for_a_node_that_it_may_not_open(void **state)
 {
     (void)state;
-    open_errnos[0] = EACCES;
+    open_errno = EACCES;
     refused(-EACCES, UBLK_ANY_ID, "cannot open /dev/ublkc0");
-    assert_int_equal(1, opens);
     assert_false(fake_ublk.devices[0].exists);
 }
 
@@ -365,60 +330,6 @@ static void takes_over_the_device_of_its_disk(void **state)
     assert_int_equal(UBLK_S_DEV_LIVE, fake_ublk.devices[3].info.state);
     assert_true(test_device_logged(test, "taking over ublk device 3 from process 4711"));
     assert_int_equal(UBLK_S_DEV_QUIESCED, fake_ublk.devices[0].info.state);
-}
-
-static void waits_until_the_kernel_has_noticed_that_the_server_is_gone(void **state)
-{
-    (void)state;
-    plant_ours(1, UBLK_S_DEV_LIVE);
-    fake_ublk.live_looks = 3;
-    fake_ublk.fail_number = UBLK_CMD_START_USER_RECOVERY;
-    fake_ublk.fail_result = -EBUSY;
-    fake_ublk.fail_times = 2;
-    assert_int_equal(0, start(1));
-    assert_int_equal(3, fake_ublk_count(UBLK_CMD_START_USER_RECOVERY));
-}
-
-static void leaves_a_device_alone_that_is_served(void **state)
-{
-    (void)state;
-    plant_ours(1, UBLK_S_DEV_LIVE);
-    skip_ns = 3000000000;
-    refused(-EBUSY, UBLK_ANY_ID, "ublk device 1 is being served by process 4711");
-    assert_int_equal(UBLK_S_DEV_LIVE, fake_ublk.devices[1].info.state);
-}
-
-static void makes_a_device_anew_that_was_never_started(void **state)
-{
-    (void)state;
-    plant_ours(2, UBLK_S_DEV_DEAD)->params.basic.dev_sectors = 0;
-    assert_int_equal(0, start(UBLK_ANY_ID));
-    assert_int_equal(2, ublk_device_id(device));
-    assert_int_equal(1, fake_ublk_count(UBLK_CMD_DEL_DEV));
-    assert_int_equal(1, fake_ublk_count(UBLK_CMD_START_DEV));
-}
-
-static void never_takes_another_disks_device(void **state)
-{
-    (void)state;
-    plant_ours(2, UBLK_S_DEV_QUIESCED)->info.ublksrv_flags = hash + 1;
-    refused(-EINVAL, 2, "ublk device 2 is not of this disk");
-    assert_int_equal(UBLK_S_DEV_QUIESCED, fake_ublk.devices[2].info.state);
-    assert_int_equal(0, start(UBLK_ANY_ID)); /* but makes one */
-    assert_int_equal(0, ublk_device_id(device));
-}
-
-static void takes_over_nothing_that_does_not_match(void **state)
-{
-    (void)state;
-    plant_ours(2, UBLK_S_DEV_QUIESCED)->params.basic.dev_sectors = 99;
-    refused(-EINVAL, UBLK_ANY_ID, "has 99 sectors");
-    plant_ours(2, 3); /* FAIL_IO: its requests have failed */
-    refused(-EBUSY, UBLK_ANY_ID, "in state 3");
-    plant_ours(4, UBLK_S_DEV_QUIESCED);
-    plant_ours(2, UBLK_S_DEV_QUIESCED);
-    refused(-EEXIST, UBLK_ANY_ID, "ublk devices 2 and 4 are both of this disk");
-    assert_int_equal(0, start(4));
 }
 
 static void leaves_what_it_could_not_take_over(void **state)
@@ -510,17 +421,10 @@ int main(void)
         TEST(makes_starts_stops_and_removes_a_device),
         TEST(takes_the_number_and_the_cpus_that_are_asked_for),
         TEST(has_as_many_queues_as_the_kernel_gives),
-        TEST(warns_where_a_device_cannot_be_kept),
         TEST(says_why_no_device_is_made),
-        TEST(waits_for_the_node_of_the_character_device),
         TEST(does_not_wait_for_a_node_that_it_may_not_open),
         TEST(gives_up_when_a_queue_is_refused),
         TEST(takes_over_the_device_of_its_disk),
-        TEST(waits_until_the_kernel_has_noticed_that_the_server_is_gone),
-        TEST(leaves_a_device_alone_that_is_served),
-        TEST(makes_a_device_anew_that_was_never_started),
-        TEST(never_takes_another_disks_device),
-        TEST(takes_over_nothing_that_does_not_match),
         TEST(leaves_what_it_could_not_take_over),
         TEST(a_start_that_is_told_to_stop_does_not_wait_for_stripes),
         TEST(notices_that_somebody_else_stopped_it),

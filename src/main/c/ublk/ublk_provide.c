@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Devices are looked for by hash, among all of the host. The kernel notices only after a while that
+ * a server is gone, and udev makes nodes a moment later, so both are waited for.
+ */
+#include "ublk_provide.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "ublk/ublk_identity.h"
+
+/* How long the kernel may take to notice that a server is gone, and udev to make a node. */
+enum { PATIENCE_MS = 10000, RETRY_MS = 20, DEVICES_MAX = 1024 };
+
+static bool later(uint64_t end_ns)
+{
+    if (clock_now_ns() >= end_ns)
+        return false;
+    poll(NULL, 0, RETRY_MS);
+    return true;
+}
+
+static uint64_t patience_ends_ns(void)
+{
+    return clock_now_ns() + PATIENCE_MS * UINT64_C(1000000);
+}
+
+static int make_device(struct ublk_provided *own, int32_t dev_id, struct error *error)
+{
+    own->info = ublk_identity_info(own->disk, own->hash, own->ctrl.features);
+    own->info.dev_id = (uint32_t)dev_id;
+    int result = ublk_ctrl_add(&own->ctrl, &own->info);
+    if (result == -EPERM || result == -EACCES) {
+        return error_set(error, result,
+                         "the kernel forbids making a ublk device: CAP_SYS_ADMIN "
+                         "is needed");
+    }
+    if (result < 0)
+        return error_set_errno(error, result, "the kernel does not make a ublk device");
+    if (own->info.nr_hw_queues < own->disk->queue_count) {
+        log_write(own->log, LOG_WARN,
+                  "num_queues is %u, and the kernel makes one queue per CPU at most: %u",
+                  own->disk->queue_count, own->info.nr_hw_queues);
+    }
+    if (!(own->info.flags & UBLK_F_USER_RECOVERY))
+        log_write(own->log, LOG_WARN,
+                  "this kernel's ublk cannot keep a device whose server was killed");
+    result = ublk_ctrl_set_params(&own->ctrl, own->info.dev_id, &own->params);
+    if (result < 0) {
+        ublk_ctrl_delete(&own->ctrl, own->info.dev_id);
+        return error_set_errno(error, result, "the kernel refuses the parameters of ublk device %u",
+                               own->info.dev_id);
+    }
+    return 0;
+}
+
+static int check_match(struct ublk_provided *own, struct error *error)
+{
+    struct ublk_params params;
+    int result = ublk_ctrl_params(&own->ctrl, own->info.dev_id, &params);
+    if (result < 0)
+        return error_set_errno(error, result, "asking for the parameters of ublk device %u",
+                               own->info.dev_id);
+    return ublk_identity_match(own->disk, own->hash, &own->info, &params, error);
+}
+
+/* The last server died a moment ago, perhaps: we hold the disk's lock, which it had. */
+static int wait_for_quiesced(struct ublk_provided *own, struct error *error)
+{
+    uint32_t id = own->info.dev_id;
+    uint64_t end_ns = patience_ends_ns();
+    int result = 0;
+    while (own->info.state == UBLK_S_DEV_LIVE && later(end_ns))
+        if ((result = ublk_ctrl_info(&own->ctrl, id, &own->info)) < 0)
+            return error_set_errno(error, result, "asking for ublk device %u", id);
+    if (own->info.state == UBLK_S_DEV_LIVE)
+        return error_set(error, -EBUSY, "ublk device %u is being served by process %d", id,
+                         own->info.ublksrv_pid);
+    return 0;
+}
+
+static int begin_recovery(struct ublk_provided *own, struct error *error)
+{
+    uint32_t id = own->info.dev_id;
+    uint64_t end_ns = patience_ends_ns();
+    int result;
+    while ((result = ublk_ctrl_recover(&own->ctrl, id)) == -EBUSY && later(end_ns))
+        continue;
+    if (result < 0)
+        return error_set_errno(error, result, "ublk device %u cannot be taken over", id);
+    own->recovered = true;
+    log_write(own->log, LOG_INFO, "taking over ublk device %u from process %d", id,
+              own->info.ublksrv_pid);
+    return 0;
+}
+
+/* own->info is that of a device that exists already. */
+static int adopt_device(struct ublk_provided *own, struct error *error)
+{
+    uint32_t id = own->info.dev_id;
+    if (own->info.ublksrv_flags == own->hash) {
+        int result = wait_for_quiesced(own, error);
+        if (result < 0)
+            return result;
+    }
+    int result = check_match(own, error);
+    if (own->info.ublksrv_flags == own->hash && own->info.state == UBLK_S_DEV_DEAD) {
+        ublk_ctrl_delete(&own->ctrl, id);
+        return make_device(own, (int32_t)id, error);
+    }
+    if (result < 0)
+        return result;
+    if (own->info.state != UBLK_S_DEV_QUIESCED)
+        return error_set(error, -EBUSY, "ublk device %u is in state %u and cannot be taken over",
+                         id, own->info.state);
+    return begin_recovery(own, error);
+}
+
+/* Looks for the one device with our hash. Returns 1 when there is one, 0 when none. */
+static int find_device(struct ublk_provided *own, struct error *error)
+{
+    uint32_t ids[DEVICES_MAX];
+    uint32_t count = ublk_ctrl_list(ids, DEVICES_MAX);
+    int found = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct ublksrv_ctrl_dev_info info;
+        if (ublk_ctrl_info(&own->ctrl, ids[i], &info) < 0 || info.ublksrv_flags != own->hash)
+            continue;
+        if (found) {
+            return error_set(error, -EEXIST,
+                             "ublk devices %u and %u are both of this disk; choose one with "
+                             "--dev-id, or --delete the other",
+                             own->info.dev_id, ids[i]);
+        }
+        own->info = info;
+        found = 1;
+    }
+    return found;
+}
+
+int ublk_provide(struct ublk_provided *own, int32_t dev_id, struct error *error)
+{
+    int found;
+    if (dev_id == UBLK_ANY_ID)
+        found = find_device(own, error);
+    else
+        found = ublk_ctrl_info(&own->ctrl, (uint32_t)dev_id, &own->info) == 0;
+    if (found < 0)
+        return found;
+    return found ? adopt_device(own, error) : make_device(own, dev_id, error);
+}
+
+int ublk_provide_node(struct ublk_provided *own, struct error *error)
+{
+    char path[32];
+    snprintf(path, sizeof(path), "/dev/ublkc%u", own->info.dev_id);
+    uint64_t end_ns = patience_ends_ns();
+    do {
+        own->char_fd = open(path, O_RDWR | O_CLOEXEC);
+    } while (own->char_fd < 0 && (errno == ENOENT || errno == EBUSY) && later(end_ns));
+    return own->char_fd < 0 ? error_set_errno(error, -errno, "cannot open %s", path) : 0;
+}
