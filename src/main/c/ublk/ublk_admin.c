@@ -8,38 +8,42 @@
 #include <errno.h>
 #include <stdbool.h>
 
-#include "base/minmax.h"
-#include "ublk/ublk_ctrl.h"
-
-enum { LIST_MAX = 1024 };
-
-int ublk_admin_list(struct ublk_admin_entry *entries, uint32_t max, struct error *error)
-{
-    struct ublk_ctrl ctrl;
-    int result = ublk_ctrl_open(&ctrl, error);
-    if (result < 0)
-        return result;
-    uint32_t ids[LIST_MAX];
-    uint32_t id_count = ublk_ctrl_list(ids, min_u32(max, LIST_MAX));
-    int count = 0;
-    for (uint32_t i = 0; i < id_count; i++) {
-        struct ublk_params params;
-        struct ublk_admin_entry *entry = &entries[count];
-        if (ublk_ctrl_info(&ctrl, ids[i], &entry->info) < 0)
-            continue; /* gone meanwhile */
-        bool known = ublk_ctrl_params(&ctrl, ids[i], &params) == 0;
-        entry->capacity = known ? params.basic.dev_sectors : 0;
-        count++;
-    }
-    ublk_ctrl_close(&ctrl);
-    return count;
-}
-
 static int refuse(uint32_t dev_id, int result, const char *what, struct error *error)
 {
     if (result == -ENODEV)
         return error_set(error, -ENODEV, "there is no ublk device %u", dev_id);
     return error_set_errno(error, result, "cannot %s ublk device %u", what, dev_id);
+}
+
+/* Fills the entry; returns 1, 0 when the device is gone meanwhile, or -errno with a sentence. */
+static int look_at(struct ublk_ctrl *ctrl, uint32_t dev_id, struct ublk_admin_entry *entry,
+                   struct error *error)
+{
+    struct ublk_params params;
+    int result = ublk_ctrl_info(ctrl, dev_id, &entry->info);
+    if (result < 0)
+        return result == -ENODEV ? 0 : refuse(dev_id, result, "look at", error);
+    bool known = ublk_ctrl_params(ctrl, dev_id, &params) == 0;
+    entry->capacity = known ? params.basic.dev_sectors : 0;
+    return 1;
+}
+
+int ublk_admin_list(struct ublk_admin_entry *entries, struct error *error)
+{
+    struct ublk_ctrl ctrl;
+    int result = ublk_ctrl_open(&ctrl, error);
+    if (result < 0)
+        return result;
+    uint32_t ids[UBLK_DEVICES_MAX];
+    int id_count = ublk_ctrl_list(ids, error);
+    int count = 0;
+    result = id_count;
+    for (int i = 0; result >= 0 && i < id_count; i++) {
+        result = look_at(&ctrl, ids[i], &entries[count], error);
+        count += result > 0;
+    }
+    ublk_ctrl_close(&ctrl);
+    return result < 0 ? result : count;
 }
 
 int ublk_admin_stop(uint32_t dev_id, struct error *error)

@@ -80,7 +80,9 @@ int ublk_ctrl_add(struct ublk_ctrl *ctrl, struct ublksrv_ctrl_dev_info *info)
 
 int ublk_ctrl_info(struct ublk_ctrl *ctrl, uint32_t dev_id, struct ublksrv_ctrl_dev_info *info)
 {
-    return ask_with(ctrl, UBLK_U_CMD_GET_DEV_INFO, dev_id, info, sizeof(*info), 0);
+    int result = ask_with(ctrl, UBLK_U_CMD_GET_DEV_INFO, dev_id, info, sizeof(*info), 0);
+    /* The device of a user without privileges wants its path to be told, from whomever. */
+    return result == -EINVAL ? -ENODEV : result;
 }
 
 int ublk_ctrl_set_params(struct ublk_ctrl *ctrl, uint32_t dev_id, struct ublk_params *params)
@@ -148,17 +150,30 @@ static bool id_of_node(const char *name, uint32_t *id)
     return true;
 }
 
-uint32_t ublk_ctrl_list(uint32_t *ids, uint32_t max)
+/* Returns how many there are, or -errno. */
+static int read_ids(DIR *directory, uint32_t *ids)
+{
+    int count = 0;
+    struct dirent *entry;
+    while (errno = 0, (entry = readdir(directory))) {
+        uint32_t id;
+        if (!id_of_node(entry->d_name, &id))
+            continue;
+        if (count == UBLK_DEVICES_MAX)
+            return -EOVERFLOW;
+        ids[count++] = id;
+    }
+    return errno ? -errno : count;
+}
+
+int ublk_ctrl_list(uint32_t *ids, struct error *error)
 {
     DIR *directory = opendir("/dev");
-    if (!directory)
-        return 0;
-    uint32_t count = 0;
-    struct dirent *entry;
-    while (count < max && (entry = readdir(directory)))
-        if (id_of_node(entry->d_name, &ids[count]))
-            count++;
-    closedir(directory);
-    qsort(ids, count, sizeof(*ids), compare_ids);
+    int count = directory ? read_ids(directory, ids) : -errno;
+    if (directory)
+        closedir(directory);
+    if (count < 0)
+        return error_set_errno(error, count, "looking for ublk devices in /dev");
+    qsort(ids, (size_t)count, sizeof(*ids), compare_ids);
     return count;
 }

@@ -30,6 +30,8 @@ void ublk_ctrl_close(struct ublk_ctrl *ctrl);
 /* Makes a device as info says; dev_id -1 lets the kernel choose. The kernel corrects info. */
 int ublk_ctrl_add(struct ublk_ctrl *ctrl, struct ublksrv_ctrl_dev_info *info);
 
+/* -ENODEV: there is none, or it belongs to a user without privileges (as no device of ours does).
+ */
 int ublk_ctrl_info(struct ublk_ctrl *ctrl, uint32_t dev_id, struct ublksrv_ctrl_dev_info *info);
 
 /* Before the device is started. */
@@ -55,7 +57,9 @@ int ublk_ctrl_stop(struct ublk_ctrl *ctrl, uint32_t dev_id);
 /* Removes the device; waits until nobody refers to its character device any more. */
 int ublk_ctrl_delete(struct ublk_ctrl *ctrl, uint32_t dev_id);
 
-/* Fills ids with the numbers of the host's devices, up to max, ascending; returns how many. */
-uint32_t ublk_ctrl_list(uint32_t *ids, uint32_t max);
+/* Fills ids (UBLK_DEVICES_MAX of them) with the numbers of the host's devices, ascending. Returns
+ * how many, or -errno with a sentence; never a part of them. */
+enum { UBLK_DEVICES_MAX = 1024 };
+int ublk_ctrl_list(uint32_t *ids, struct error *error);
 
 #endif

@@ -14,7 +14,7 @@
 #include "ublk/ublk_identity.h"
 
 /* How long the kernel may take to notice that a server is gone, and udev to make a node. */
-enum { PATIENCE_MS = 10000, RETRY_MS = 20, DEVICES_MAX = 1024 };
+enum { PATIENCE_MS = 10000, RETRY_MS = 20 };
 
 static bool later(uint64_t end_ns)
 {
@@ -120,17 +120,34 @@ static int adopt_device(struct ublk_provided *own, struct error *error)
     return begin_recovery(own, error);
 }
 
-/* Looks for the one device with our hash. Returns 1 when there is one, 0 when none. */
-static int find_device(struct ublk_provided *own, struct error *error)
+static int ask_info(struct ublk_provided *own, uint32_t id, struct ublksrv_ctrl_dev_info *info,
+                    struct error *error)
 {
-    uint32_t ids[DEVICES_MAX];
-    uint32_t count = ublk_ctrl_list(ids, DEVICES_MAX);
+    int result = ublk_ctrl_info(&own->ctrl, id, info);
+    if (result < 0 && result != -ENODEV)
+        return error_set_errno(error, result, "asking for ublk device %u", id);
+    return result == 0;
+}
+
+/*
+ * Looks for the device with our hash, but for the one numbered dev_id. Returns 1 with own->info
+ * that of the device, 0 when there is none, or -errno with a sentence. One that is DEAD only counts
+ * where there is no other.
+ */
+static int find_device(struct ublk_provided *own, int32_t dev_id, struct error *error)
+{
+    uint32_t ids[UBLK_DEVICES_MAX];
+    int count = ublk_ctrl_list(ids, error);
     int found = 0;
-    for (uint32_t i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++) {
         struct ublksrv_ctrl_dev_info info;
-        if (ublk_ctrl_info(&own->ctrl, ids[i], &info) < 0 || info.ublksrv_flags != own->hash)
+        int result = ask_info(own, ids[i], &info, error);
+        if (result < 0)
+            return result;
+        if (result == 0 || info.ublksrv_flags != own->hash || ids[i] == (uint32_t)dev_id ||
+            (found && info.state == UBLK_S_DEV_DEAD))
             continue;
-        if (found) {
+        if (found && own->info.state != UBLK_S_DEV_DEAD) {
             return error_set(error, -EEXIST,
                              "ublk devices %u and %u are both of this disk; choose one with "
                              "--dev-id, or --delete the other",
@@ -139,16 +156,34 @@ static int find_device(struct ublk_provided *own, struct error *error)
         own->info = info;
         found = 1;
     }
-    return found;
+    return count < 0 ? count : found;
+}
+
+/* A disk may have one device only: what waits in another would be written when that is taken over,
+ * over what has been written since. */
+static int provide_chosen(struct ublk_provided *own, int32_t dev_id, struct error *error)
+{
+    int other = find_device(own, dev_id, error);
+    if (other < 0)
+        return other;
+    const struct ublksrv_ctrl_dev_info other_info = own->info;
+    int found = ask_info(own, (uint32_t)dev_id, &own->info, error);
+    if (found < 0)
+        return found;
+    bool makes = !found || own->info.state == UBLK_S_DEV_DEAD;
+    if (other && makes && other_info.state != UBLK_S_DEV_DEAD) {
+        return error_set(error, -EEXIST,
+                         "this disk has ublk device %u already; leave out --dev-id, or --delete %u",
+                         other_info.dev_id, other_info.dev_id);
+    }
+    return found ? adopt_device(own, error) : make_device(own, dev_id, error);
 }
 
 int ublk_provide(struct ublk_provided *own, int32_t dev_id, struct error *error)
 {
-    int found;
-    if (dev_id == UBLK_ANY_ID)
-        found = find_device(own, error);
-    else
-        found = ublk_ctrl_info(&own->ctrl, (uint32_t)dev_id, &own->info) == 0;
+    if (dev_id != UBLK_ANY_ID)
+        return provide_chosen(own, dev_id, error);
+    int found = find_device(own, dev_id, error);
     if (found < 0)
         return found;
     return found ? adopt_device(own, error) : make_device(own, dev_id, error);

@@ -11,15 +11,18 @@
 #include "support/fake_ublk.h"
 #include "ublk/ublk_ctrl.h"
 
-uint32_t __wrap_ublk_ctrl_list(uint32_t *ids, uint32_t max);
+int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error);
+
+static bool list_fails;
 
 /* All nodes, also of devices that are gone. */
-uint32_t __wrap_ublk_ctrl_list(uint32_t *ids, uint32_t max)
+int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error)
 {
-    uint32_t count = max < FAKE_UBLK_DEVICES ? max : FAKE_UBLK_DEVICES;
-    for (uint32_t i = 0; i < count; i++)
+    if (list_fails)
+        return error_set(list_error, -EMFILE, "no list");
+    for (uint32_t i = 0; i < FAKE_UBLK_DEVICES; i++)
         ids[i] = i;
-    return count;
+    return FAKE_UBLK_DEVICES;
 }
 
 static struct error error;
@@ -28,6 +31,7 @@ static int setup(void **state)
 {
     (void)state;
     fake_ublk_reset();
+    list_fails = false;
     error = (struct error){0};
     return 0;
 }
@@ -42,28 +46,43 @@ static int teardown(void **state)
 static void lists_the_devices_that_are_there(void **state)
 {
     (void)state;
-    struct ublk_admin_entry entries[FAKE_UBLK_DEVICES];
-    assert_int_equal(0, ublk_admin_list(entries, FAKE_UBLK_DEVICES, &error));
+    struct ublk_admin_entry entries[UBLK_DEVICES_MAX];
+    assert_int_equal(0, ublk_admin_list(entries, &error));
     fake_ublk_plant(2, UBLK_S_DEV_LIVE, 1)->params.basic.dev_sectors = 2048;
     fake_ublk_plant(5, UBLK_S_DEV_QUIESCED, 2);
     fake_ublk.fail_number = UBLK_CMD_GET_PARAMS;
-    assert_int_equal(2, ublk_admin_list(entries, FAKE_UBLK_DEVICES, &error));
+    assert_int_equal(2, ublk_admin_list(entries, &error));
     assert_int_equal(2, entries[0].info.dev_id);
     assert_int_equal(2048, entries[0].capacity);
     assert_int_equal(5, entries[1].info.dev_id);
     assert_int_equal(UBLK_S_DEV_QUIESCED, entries[1].info.state);
     fake_ublk.fail_times = 1;
     fake_ublk.fail_result = -EINVAL;
-    assert_int_equal(2, ublk_admin_list(entries, FAKE_UBLK_DEVICES, &error));
+    assert_int_equal(2, ublk_admin_list(entries, &error));
     assert_int_equal(0, entries[0].capacity);
+}
+
+static void lists_all_or_says_why_not(void **state)
+{
+    (void)state;
+    struct ublk_admin_entry entries[UBLK_DEVICES_MAX];
+    fake_ublk_plant(2, UBLK_S_DEV_LIVE, 1);
+    list_fails = true;
+    assert_int_equal(-EMFILE, ublk_admin_list(entries, &error));
+    list_fails = false;
+    fake_ublk.fail_number = UBLK_CMD_GET_DEV_INFO;
+    fake_ublk.fail_times = 1;
+    fake_ublk.fail_result = -EINTR;
+    assert_int_equal(-EINTR, ublk_admin_list(entries, &error));
+    assert_non_null(strstr(error.message, "cannot look at ublk device 0"));
 }
 
 static void says_that_there_is_no_ublk(void **state)
 {
     (void)state;
-    struct ublk_admin_entry entry;
+    struct ublk_admin_entry entries[UBLK_DEVICES_MAX];
     fake_ublk.open_result = -ENOTSUP;
-    assert_int_equal(-ENOTSUP, ublk_admin_list(&entry, 1, &error));
+    assert_int_equal(-ENOTSUP, ublk_admin_list(entries, &error));
     assert_int_equal(-ENOTSUP, ublk_admin_stop(0, &error));
     assert_int_equal(-ENOTSUP, ublk_admin_delete(0, &error));
 }
@@ -114,11 +133,9 @@ static void does_not_delete_one_that_is_served(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(lists_the_devices_that_are_there),
-        TEST(says_that_there_is_no_ublk),
-        TEST(stops_a_device),
-        TEST(deletes_a_device_without_a_server),
-        TEST(does_not_delete_one_that_is_served),
+        TEST(lists_the_devices_that_are_there),  TEST(lists_all_or_says_why_not),
+        TEST(says_that_there_is_no_ublk),        TEST(stops_a_device),
+        TEST(deletes_a_device_without_a_server), TEST(does_not_delete_one_that_is_served),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

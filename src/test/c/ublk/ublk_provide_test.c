@@ -23,16 +23,18 @@ static int open_errnos[OPENS_MAX]; /* of the next opens of a character device; 0
 static uint32_t opens;
 static uint64_t skipped_ns; /* every look at the clock is so much later */
 static uint64_t skip_ns;
+static bool list_fails;
 
-uint32_t __wrap_ublk_ctrl_list(uint32_t *ids, uint32_t max);
+int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error);
 int __wrap_open(const char *path, int flags, ...);
 int __real_clock_gettime(clockid_t clock, struct timespec *now);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 
 /* All nodes, also of devices that are gone. */
-uint32_t __wrap_ublk_ctrl_list(uint32_t *ids, uint32_t max)
+int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error)
 {
-    assert_true(max >= FAKE_UBLK_DEVICES);
+    if (list_fails)
+        return error_set(list_error, -EMFILE, "no list");
     for (uint32_t i = 0; i < FAKE_UBLK_DEVICES; i++)
         ids[i] = i;
     return FAKE_UBLK_DEVICES;
@@ -66,6 +68,7 @@ static int setup(void **state)
     memset(open_errnos, 0, sizeof(open_errnos));
     opens = 0;
     skip_ns = skipped_ns = 0;
+    list_fails = false;
     error = (struct error){0};
     test = test_device_create(&(struct test_device_params){.queue_count = 2, .queue_size = 16});
     own = (struct ublk_provided){.disk = &test->device,
@@ -215,6 +218,45 @@ static void takes_over_nothing_that_does_not_match(void **state)
     assert_int_equal(0, provide(4));
 }
 
+static void makes_no_second_device_of_a_disk(void **state)
+{
+    (void)state;
+    plant_ours(2, UBLK_S_DEV_QUIESCED);
+    refused(-EEXIST, 5, "this disk has ublk device 2 already");
+    plant_ours(5, UBLK_S_DEV_DEAD);
+    refused(-EEXIST, 5, "this disk has ublk device 2 already");
+    assert_int_equal(0, fake_ublk_count(UBLK_CMD_ADD_DEV));
+    assert_int_equal(0, fake_ublk_count(UBLK_CMD_DEL_DEV));
+    plant_ours(1, UBLK_S_DEV_DEAD);
+    assert_int_equal(0, provide(UBLK_ANY_ID)); /* what waits counts, wherever it stands */
+    assert_int_equal(2, own.info.dev_id);
+    fake_ublk.devices[2].exists = false;
+    assert_int_equal(0, provide(6));
+    assert_int_equal(6, own.info.dev_id);
+}
+
+static void makes_none_while_it_cannot_know_of_others(void **state)
+{
+    (void)state;
+    plant_ours(2, UBLK_S_DEV_QUIESCED);
+    const int32_t asked_for[] = {UBLK_ANY_ID, 2, 5};
+    fake_ublk.fail_number = UBLK_CMD_GET_DEV_INFO;
+    for (int i = 0; i < 3; i++) {
+        list_fails = true;
+        refused(-EMFILE, asked_for[i], "no list");
+        list_fails = false;
+        fake_ublk.fail_result = -EINTR;
+        fake_ublk.fail_times = FAKE_UBLK_DEVICES;
+        refused(-EINTR, asked_for[i], "asking for ublk device");
+        fake_ublk.fail_times = 0;
+    }
+    assert_int_equal(0, fake_ublk_count(UBLK_CMD_ADD_DEV));
+    fake_ublk.fail_result = -EINVAL; /* of somebody without privileges: not ours */
+    fake_ublk.fail_times = 1;
+    assert_int_equal(0, provide(UBLK_ANY_ID));
+    assert_int_equal(2, own.info.dev_id);
+}
+
 static void leaves_what_it_could_not_take_over(void **state)
 {
     (void)state;
@@ -260,6 +302,8 @@ int main(void)
         TEST(makes_a_device_anew_that_was_never_started),
         TEST(never_takes_another_disks_device),
         TEST(takes_over_nothing_that_does_not_match),
+        TEST(makes_no_second_device_of_a_disk),
+        TEST(makes_none_while_it_cannot_know_of_others),
         TEST(leaves_what_it_could_not_take_over),
         TEST(waits_for_the_node_of_the_character_device),
     };
