@@ -12,6 +12,9 @@ static int refuse(uint32_t dev_id, int result, const char *what, struct error *e
 {
     if (result == -ENODEV)
         return error_set(error, -ENODEV, "there is no ublk device %u", dev_id);
+    if (result == -ETIMEDOUT)
+        return error_set(error, -EBUSY, "ublk device %u goes when nobody has it open any more",
+                         dev_id);
     return error_set_errno(error, result, "cannot %s ublk device %u", what, dev_id);
 }
 

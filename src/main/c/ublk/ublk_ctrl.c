@@ -11,9 +11,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
-enum { NO_QUEUE = 0xffff };
+enum { NO_QUEUE = 0xffff, DELETE_LIMIT_S = 5 };
 
 /* The old number is what an ioctl code has in its lowest byte. */
 static uint32_t code_of(const struct ublk_ctrl *ctrl, uint32_t command)
@@ -27,6 +28,23 @@ static int ask(struct ublk_ctrl *ctrl, uint32_t command, const struct ublksrv_ct
     int result = ublk_ring_begin(&ctrl->ring, code_of(ctrl, command), argument);
     if (result == 0)
         ublk_ring_wait(&ctrl->ring, NULL, 0, &answer);
+    return result < 0 ? result : answer < 0 ? answer : 0;
+}
+
+/* As ask; -ETIMEDOUT when the command is still under way after limit_s seconds. */
+static int ask_within(struct ublk_ctrl *ctrl, uint32_t command,
+                      const struct ublksrv_ctrl_cmd *argument, time_t limit_s)
+{
+    int timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    if (timer_fd < 0)
+        return -errno;
+    const struct itimerspec limit = {.it_value.tv_sec = limit_s};
+    timerfd_settime(timer_fd, 0, &limit, NULL);
+    int32_t answer = 0;
+    int result = ublk_ring_begin(&ctrl->ring, code_of(ctrl, command), argument);
+    if (result == 0 && ublk_ring_wait(&ctrl->ring, &timer_fd, 1, &answer) >= 0)
+        result = -ETIMEDOUT;
+    close(timer_fd);
     return result < 0 ? result : answer < 0 ? answer : 0;
 }
 
@@ -128,7 +146,11 @@ int ublk_ctrl_stop(struct ublk_ctrl *ctrl, uint32_t dev_id)
 
 int ublk_ctrl_delete(struct ublk_ctrl *ctrl, uint32_t dev_id)
 {
-    return ask_plain(ctrl, UBLK_U_CMD_DEL_DEV, dev_id);
+    int result = ask_plain(ctrl, UBLK_U_CMD_DEL_DEV_ASYNC, dev_id);
+    if (result == 0 || result == -ENODEV)
+        return result;
+    const struct ublksrv_ctrl_cmd argument = {.dev_id = dev_id, .queue_id = NO_QUEUE};
+    return ask_within(ctrl, UBLK_U_CMD_DEL_DEV, &argument, DELETE_LIMIT_S);
 }
 
 static int compare_ids(const void *left, const void *right)

@@ -54,7 +54,11 @@ int ublk_ctrl_wait(struct ublk_ctrl *ctrl, const int *fds, uint32_t count, int32
 /* Ends the block device once its requests have ended; what was fetched is aborted. */
 int ublk_ctrl_stop(struct ublk_ctrl *ctrl, uint32_t dev_id);
 
-/* Removes the device; waits until nobody refers to its character device any more. */
+/*
+ * Removes the device. It is gone when nobody has one of its nodes open any more, which a mounted
+ * file system has; a kernel that cannot but wait for that (before 6.9) gets 5 seconds, and then the
+ * result is -ETIMEDOUT and the ring good for nothing but ublk_ctrl_close.
+ */
 int ublk_ctrl_delete(struct ublk_ctrl *ctrl, uint32_t dev_id);
 
 /* Fills ids (UBLK_DEVICES_MAX of them) with the numbers of the host's devices, ascending. Returns

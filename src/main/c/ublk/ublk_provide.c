@@ -39,6 +39,9 @@ static int make_device(struct ublk_provided *own, int32_t dev_id, struct error *
                          "the kernel forbids making a ublk device: CAP_SYS_ADMIN "
                          "is needed");
     }
+    if (result == -EEXIST)
+        return error_set(error, result, "ublk device %d is still open somewhere, mounted perhaps",
+                         dev_id);
     if (result < 0)
         return error_set_errno(error, result, "the kernel does not make a ublk device");
     if (own->info.nr_hw_queues < own->disk->queue_count) {
@@ -98,6 +101,19 @@ static int begin_recovery(struct ublk_provided *own, struct error *error)
     return 0;
 }
 
+/* Its number is free when nobody has the block device open any more. */
+static int make_anew(struct ublk_provided *own, struct error *error)
+{
+    uint32_t id = own->info.dev_id;
+    int result = ublk_ctrl_delete(&own->ctrl, id);
+    if (result < 0 && result != -ENODEV)
+        return error_set_errno(error, result, "removing ublk device %u, which has ended", id);
+    uint64_t end_ns = patience_ends_ns();
+    while ((result = make_device(own, (int32_t)id, error)) == -EEXIST && later(end_ns))
+        continue;
+    return result;
+}
+
 /* own->info is that of a device that exists already. */
 static int adopt_device(struct ublk_provided *own, struct error *error)
 {
@@ -109,8 +125,7 @@ static int adopt_device(struct ublk_provided *own, struct error *error)
     }
     int result = check_match(own, error);
     if (own->info.ublksrv_flags == own->hash && own->info.state == UBLK_S_DEV_DEAD) {
-        ublk_ctrl_delete(&own->ctrl, id);
-        return make_device(own, (int32_t)id, error);
+        return make_anew(own, error);
     }
     if (result < 0)
         return result;

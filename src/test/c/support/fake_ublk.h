@@ -13,18 +13,20 @@
 
 #include "ublk/ublk_uapi.h"
 
-enum { FAKE_UBLK_DEVICES = 8, FAKE_UBLK_COMMANDS = 256 };
+enum { FAKE_UBLK_DEVICES = 8, FAKE_UBLK_COMMANDS = 256, DEL_DEV_ASYNC = 0x14 };
 
 struct fake_ublk_device {
     bool exists;
     struct ublksrv_ctrl_dev_info info;
     struct ublk_params params;
+    bool opened; /* the block device: a DEL_DEV waits for that, and the number stays taken */
 };
 
 struct fake_ublk {
     struct fake_ublk_device devices[FAKE_UBLK_DEVICES];
     uint64_t features;   /* 0: GET_FEATURES is not known */
     bool legacy;         /* ioctl codes are not known */
+    bool waits_for_del;  /* DEL_DEV_ASYNC is not known */
     int open_result;     /* of the next opens */
     int begin_result;    /* of the next begins */
     uint32_t cpu_count;  /* queues are cut to it */

@@ -109,7 +109,7 @@ static void deletes_a_device_without_a_server(void **state)
     assert_int_equal(0, ublk_admin_delete(2, &error));
     assert_false(fake_ublk.devices[2].exists);
     /* Stopped before, or what waits for it would wait for ever. */
-    assert_true(fake_ublk_place(UBLK_CMD_STOP_DEV) < fake_ublk_place(UBLK_CMD_DEL_DEV));
+    assert_true(fake_ublk_place(UBLK_CMD_STOP_DEV) < fake_ublk_place(DEL_DEV_ASYNC));
     assert_int_equal(-ENODEV, ublk_admin_delete(2, &error));
     fake_ublk_plant(2, UBLK_S_DEV_QUIESCED, 1);
     fake_ublk.fail_number = UBLK_CMD_STOP_DEV;

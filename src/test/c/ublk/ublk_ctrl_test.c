@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Control commands, and every way in which the kernel answers them. */
 /* wrap: ublk_ring_open ublk_ring_close ublk_ring_begin ublk_ring_wait opendir readdir */
+/* wrap: timerfd_create timerfd_settime */
 #include "ublk/ublk_ctrl.h"
 
 #include "support/cmocka_test.h"
@@ -11,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "support/fake_ublk.h"
@@ -37,6 +40,29 @@ DIR *__wrap_opendir(const char *path)
     return dev_directory ? __real_opendir(dev_directory) : NULL;
 }
 
+static bool timer_fails, time_is_over;
+static time_t limit_s;
+
+int __wrap_timerfd_create(int clock, int flags);
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *limit,
+                           struct itimerspec *old);
+
+int __wrap_timerfd_create(int clock, int flags)
+{
+    assert_int_equal(CLOCK_MONOTONIC, clock);
+    assert_int_equal(TFD_CLOEXEC, flags);
+    errno = EMFILE;
+    return timer_fails ? -1 : eventfd(time_is_over, EFD_CLOEXEC);
+}
+
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *limit,
+                           struct itimerspec *old)
+{
+    assert_true(fd >= 0 && flags == 0 && old == NULL);
+    limit_s = limit->it_value.tv_sec;
+    return 0;
+}
+
 static struct ublk_ctrl ctrl;
 
 static int setup(void **state)
@@ -45,6 +71,7 @@ static int setup(void **state)
     fake_ublk_reset();
     dev_directory = NULL;
     readdir_errno = 0;
+    timer_fails = time_is_over = false;
     return 0;
 }
 
@@ -150,6 +177,35 @@ static void takes_a_device_through_its_life(void **state)
     close_ctrl();
 }
 
+static void removes_a_device_that_is_mounted(void **state)
+{
+    (void)state;
+    open_ctrl();
+    fake_ublk_plant(1, UBLK_S_DEV_LIVE, 1)->opened = true;
+    assert_int_equal(0, ublk_ctrl_delete(&ctrl, 1));
+    assert_int_equal(UBLK_S_DEV_DEAD, fake_ublk.devices[1].info.state);
+    close_ctrl();
+}
+
+static void waits_for_a_removal_for_a_while(void **state)
+{
+    (void)state;
+    fake_ublk.waits_for_del = true;
+    fake_ublk_plant(1, UBLK_S_DEV_LIVE, 1);
+    fake_ublk_plant(2, UBLK_S_DEV_LIVE, 1)->opened = true;
+    open_ctrl();
+    assert_int_equal(0, ublk_ctrl_delete(&ctrl, 1));
+    assert_false(fake_ublk.devices[1].exists);
+    time_is_over = true;
+    assert_int_equal(-ETIMEDOUT, ublk_ctrl_delete(&ctrl, 2));
+    assert_int_equal(5, limit_s);
+    close_ctrl();
+    open_ctrl();
+    timer_fails = true;
+    assert_int_equal(-EMFILE, ublk_ctrl_delete(&ctrl, 2));
+    close_ctrl();
+}
+
 static void hands_on_every_refusal(void **state)
 {
     (void)state;
@@ -236,6 +292,8 @@ int main(void)
         TEST(speaks_plain_numbers_to_one_that_does_not),
         TEST(opens_only_where_it_may),
         TEST(takes_a_device_through_its_life),
+        TEST(removes_a_device_that_is_mounted),
+        TEST(waits_for_a_removal_for_a_while),
         TEST(hands_on_every_refusal),
         TEST(finds_devices_by_their_nodes),
         TEST(lists_all_devices_or_none),

@@ -150,7 +150,7 @@ static void note_order(uint8_t number)
 {
     if (number == UBLK_CMD_STOP_DEV)
         queues_at_stop = queues_there();
-    if (number == UBLK_CMD_DEL_DEV)
+    if (number == DEL_DEV_ASYNC)
         queues_at_delete = queues_there();
 }
 
@@ -238,7 +238,7 @@ static void makes_starts_stops_and_removes_a_device(void **state)
     assert_true(test->device.private_memory);
     assert_int_equal(0, stop());
     assert_false(fake_ublk.devices[0].exists);
-    assert_true(fake_ublk_place(UBLK_CMD_STOP_DEV) < fake_ublk_place(UBLK_CMD_DEL_DEV));
+    assert_true(fake_ublk_place(UBLK_CMD_STOP_DEV) < fake_ublk_place(DEL_DEV_ASYNC));
     assert_int_equal(QUEUES, queues_at_stop); /* which carry out what it waits for */
     assert_int_equal(0, queues_at_delete);    /* which waits until they are gone */
     assert_true(queues[0].stop_deadline_ns > 0 && queues[0].stop_deadline_ns < UINT64_MAX);
@@ -385,7 +385,7 @@ static void leaves_a_device_to_the_next_server_when_a_queue_failed(void **state)
     assert_int_equal(0, stop());
     assert_true(fake_ublk.devices[0].exists);
     assert_int_equal(0, fake_ublk_count(UBLK_CMD_STOP_DEV));
-    assert_int_equal(0, fake_ublk_count(UBLK_CMD_DEL_DEV));
+    assert_int_equal(0, fake_ublk_count(DEL_DEV_ASYNC));
 }
 
 static void ends_although_the_last_commands_fail(void **state)
@@ -399,6 +399,7 @@ static void ends_although_the_last_commands_fail(void **state)
     assert_true(test_device_logged(test, "cannot be stopped"));
     assert_int_equal(0, start(UBLK_ANY_ID));
     fake_ublk.fail_number = UBLK_CMD_DEL_DEV;
+    fake_ublk.waits_for_del = true;
     fake_ublk.fail_times = 1;
     assert_int_equal(0, stop());
     assert_true(test_device_logged(test, "cannot be removed"));

@@ -191,8 +191,27 @@ static void makes_a_device_anew_that_was_never_started(void **state)
     assert_int_equal(0, provide(UBLK_ANY_ID));
     assert_int_equal(2, own.info.dev_id);
     assert_false(own.recovered);
-    assert_int_equal(1, fake_ublk_count(UBLK_CMD_DEL_DEV));
+    assert_int_equal(1, fake_ublk_count(DEL_DEV_ASYNC));
     assert_int_equal(1, fake_ublk_count(UBLK_CMD_ADD_DEV));
+}
+
+static void does_not_make_a_device_anew_that_is_still_mounted(void **state)
+{
+    (void)state;
+    plant_ours(2, UBLK_S_DEV_DEAD)->opened = true;
+    skip_ns = 3000000000;
+    refused(-EEXIST, 2, "ublk device 2 is still open somewhere");
+    assert_true(fake_ublk_count(UBLK_CMD_ADD_DEV) > 1); /* it may be closed any moment */
+    fake_ublk.fail_number = DEL_DEV_ASYNC;
+    fake_ublk.fail_result = -EINTR;
+    fake_ublk.fail_times = 1;
+    fake_ublk.devices[2].opened = false;
+    assert_int_equal(0, provide(2));
+    plant_ours(2, UBLK_S_DEV_DEAD);
+    fake_ublk.waits_for_del = true;
+    fake_ublk.fail_number = UBLK_CMD_DEL_DEV;
+    fake_ublk.fail_times = 1;
+    refused(-EINTR, 2, "removing ublk device 2");
 }
 
 static void never_takes_another_disks_device(void **state)
@@ -226,7 +245,7 @@ static void makes_no_second_device_of_a_disk(void **state)
     plant_ours(5, UBLK_S_DEV_DEAD);
     refused(-EEXIST, 5, "this disk has ublk device 2 already");
     assert_int_equal(0, fake_ublk_count(UBLK_CMD_ADD_DEV));
-    assert_int_equal(0, fake_ublk_count(UBLK_CMD_DEL_DEV));
+    assert_int_equal(0, fake_ublk_count(DEL_DEV_ASYNC));
     plant_ours(1, UBLK_S_DEV_DEAD);
     assert_int_equal(0, provide(UBLK_ANY_ID)); /* what waits counts, wherever it stands */
     assert_int_equal(2, own.info.dev_id);
@@ -300,6 +319,7 @@ int main(void)
         TEST(waits_until_the_kernel_has_noticed_that_the_server_is_gone),
         TEST(leaves_a_device_alone_that_is_served),
         TEST(makes_a_device_anew_that_was_never_started),
+        TEST(does_not_make_a_device_anew_that_is_still_mounted),
         TEST(never_takes_another_disks_device),
         TEST(takes_over_nothing_that_does_not_match),
         TEST(makes_no_second_device_of_a_disk),
