@@ -9,7 +9,8 @@
  *
  * The order of a stop is given by who waits for whom: STOP_DEV for the requests, so the queues
  * still run; DEL_DEV for every descriptor, mapping and ring of the character device, so they are
- * gone by then.
+ * gone by then. As long as we have that device open nobody else can get its number, so what takes
+ * long comes before.
  */
 #include "ublk_device.h"
 
@@ -122,6 +123,13 @@ static void end_queues(struct ublk_device *device)
     device->own.char_fd = -1;
 }
 
+static void remove_device(struct ublk_device *device)
+{
+    struct error error = {0};
+    if (ublk_provide_remove(&device->own, &error) < 0)
+        log_write(device->own.log, LOG_WARN, "%s", error.message);
+}
+
 /* But for the ring of its commands. */
 static void device_free(struct ublk_device *device)
 {
@@ -150,10 +158,8 @@ static int serve_device(struct ublk_device *device, const struct ublk_device_par
         device_free(device);
         return result;
     }
-    if (!device->own.recovered) {
-        ublk_ctrl_stop(&device->own.ctrl, device->own.info.dev_id);
-        ublk_ctrl_delete(&device->own.ctrl, device->own.info.dev_id);
-    }
+    if (!device->own.recovered)
+        remove_device(device);
     ublk_ctrl_close(&device->own.ctrl);
     device_free(device);
     return result;
@@ -237,14 +243,6 @@ int ublk_device_wait(struct ublk_device *device)
 /* --- the end -----------------------------------------------------------------------------------
  */
 
-static void remove_device(struct ublk_device *device)
-{
-    int result = ublk_ctrl_delete(&device->own.ctrl, device->own.info.dev_id);
-    if (result < 0 && result != -ENODEV)
-        log_write(device->own.log, LOG_WARN, "ublk device %u cannot be removed: errno %d",
-                  device->own.info.dev_id, -result);
-}
-
 int ublk_device_stop(struct ublk_device *device)
 {
     bool failed = queue_failure(device) < 0;
@@ -258,8 +256,8 @@ int ublk_device_stop(struct ublk_device *device)
         log_write(device->own.log, LOG_WARN, "ublk device %u is left to the next server",
                   device->own.info.dev_id);
     }
-    end_queues(device);
     int result = blk_device_sync(device->own.disk);
+    end_queues(device);
     if (!failed)
         remove_device(device);
     ublk_ctrl_close(&device->own.ctrl);

@@ -204,6 +204,21 @@ int ublk_provide(struct ublk_provided *own, int32_t dev_id, struct error *error)
     return found ? adopt_device(own, error) : make_device(own, dev_id, error);
 }
 
+int ublk_provide_remove(struct ublk_provided *own, struct error *error)
+{
+    uint32_t id = own->info.dev_id;
+    struct ublksrv_ctrl_dev_info info;
+    int found = ask_info(own, id, &info, error);
+    if (found <= 0 || info.ublksrv_flags != own->hash)
+        return found < 0 ? found : 0;
+    if (info.state == UBLK_S_DEV_LIVE)
+        return error_set(error, -EBUSY, "ublk device %u is not stopped", id);
+    int result = ublk_ctrl_delete(&own->ctrl, id);
+    if (result < 0 && result != -ENODEV)
+        return error_set_errno(error, result, "ublk device %u cannot be removed", id);
+    return 0;
+}
+
 int ublk_provide_node(struct ublk_provided *own, struct error *error)
 {
     char path[32];

@@ -45,6 +45,12 @@ struct ublk_provided {
  */
 int ublk_provide(struct ublk_provided *own, int32_t dev_id, struct error *error);
 
+/*
+ * Removes the device, which is stopped, unless its number is another disk's by now. Returns 0, or
+ * -errno with a sentence; then it stays.
+ */
+int ublk_provide_remove(struct ublk_provided *own, struct error *error);
+
 /* Opens the character device. Returns 0 with char_fd owned, or -errno with a sentence. */
 int ublk_provide_node(struct ublk_provided *own, struct error *error);
 

@@ -40,6 +40,7 @@ static uint32_t create_fails_at; /* 1: the first queue */
 static int create_failure;       /* not 0: queues end at once, for that reason */
 static int ended_fd;
 static int open_errno; /* of opens of a character device; 0: it opens */
+static uint16_t number_state;
 static uint32_t queues_at_stop, queues_at_delete;
 static bool eventfd_fails, calloc_fails;
 static int sync_errno;
@@ -370,8 +371,39 @@ static void notices_that_somebody_else_stopped_it(void **state)
     queues[1].ended = true;
     event_signal(ended_fd);
     assert_int_equal(1, ublk_device_wait(device));
-    fake_ublk.devices[0].exists = false; /* removed as well */
+    fake_ublk.devices[0].info.state = UBLK_S_DEV_DEAD;
     assert_int_equal(0, stop());
+    assert_false(fake_ublk.devices[0].exists);
+}
+
+/* It is stopped, removed, and its number another disk's, who is served. */
+static void give_the_number_away(uint8_t number)
+{
+    const struct fake_ublk_device *planted = &fake_ublk.devices[0];
+    if (number == UBLK_CMD_GET_DEV_INFO && planted->exists && planted->info.ublksrv_flags == hash)
+        fake_ublk_plant(0, number_state, hash + 1);
+}
+
+static void leaves_its_number_to_who_has_it(void **state)
+{
+    (void)state;
+    const uint16_t states[] = {UBLK_S_DEV_LIVE, UBLK_S_DEV_QUIESCED, UBLK_S_DEV_DEAD};
+    for (int i = 0; i < 3; i++) {
+        fake_ublk_reset();
+        assert_int_equal(0, start(UBLK_ANY_ID));
+        number_state = states[i];
+        fake_ublk.before = give_the_number_away;
+        assert_int_equal(0, stop());
+        assert_true(fake_ublk.devices[0].exists);
+        assert_int_equal(states[i], fake_ublk.devices[0].info.state);
+        fake_ublk_reset();
+        fake_ublk.before = give_the_number_away;
+        create_fails_at = 1; /* a start that fails */
+        number_state = states[i];
+        refused(-ENOMEM, UBLK_ANY_ID, "no queue");
+        assert_true(fake_ublk.devices[0].exists);
+        create_fails_at = 0;
+    }
 }
 
 static void leaves_a_device_to_the_next_server_when_a_queue_failed(void **state)
@@ -397,6 +429,8 @@ static void ends_although_the_last_commands_fail(void **state)
     fake_ublk.fail_times = 1;
     assert_int_equal(0, stop());
     assert_true(test_device_logged(test, "cannot be stopped"));
+    assert_true(test_device_logged(test, "ublk device 0 is not stopped"));
+    fake_ublk.devices[0].exists = false;
     assert_int_equal(0, start(UBLK_ANY_ID));
     fake_ublk.fail_number = UBLK_CMD_DEL_DEV;
     fake_ublk.waits_for_del = true;
@@ -429,6 +463,7 @@ int main(void)
         TEST(leaves_what_it_could_not_take_over),
         TEST(a_start_that_is_told_to_stop_does_not_wait_for_stripes),
         TEST(notices_that_somebody_else_stopped_it),
+        TEST(leaves_its_number_to_who_has_it),
         TEST(leaves_a_device_to_the_next_server_when_a_queue_failed),
         TEST(ends_although_the_last_commands_fail),
         TEST(tells_when_the_last_sync_failed),

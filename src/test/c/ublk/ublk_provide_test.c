@@ -291,6 +291,27 @@ static void leaves_what_it_could_not_take_over(void **state)
     assert_int_equal(0, provide(UBLK_ANY_ID));
 }
 
+static void removes_its_own_device_only(void **state)
+{
+    (void)state;
+    own.info.dev_id = 3;
+    assert_int_equal(0, ublk_provide_remove(&own, &error)); /* which is gone */
+    plant_ours(3, UBLK_S_DEV_DEAD)->info.ublksrv_flags++;
+    assert_int_equal(0, ublk_provide_remove(&own, &error));
+    assert_true(fake_ublk.devices[3].exists);
+    plant_ours(3, UBLK_S_DEV_LIVE);
+    assert_int_equal(-EBUSY, ublk_provide_remove(&own, &error));
+    assert_non_null(strstr(error.message, "ublk device 3 is not stopped"));
+    assert_int_equal(0, fake_ublk_count(DEL_DEV_ASYNC));
+    fake_ublk.fail_number = UBLK_CMD_GET_DEV_INFO;
+    fake_ublk.fail_result = -EINTR;
+    fake_ublk.fail_times = 1;
+    assert_int_equal(-EINTR, ublk_provide_remove(&own, &error));
+    plant_ours(3, UBLK_S_DEV_DEAD);
+    assert_int_equal(0, ublk_provide_remove(&own, &error));
+    assert_false(fake_ublk.devices[3].exists);
+}
+
 static void waits_for_the_node_of_the_character_device(void **state)
 {
     (void)state;
@@ -325,6 +346,7 @@ int main(void)
         TEST(makes_no_second_device_of_a_disk),
         TEST(makes_none_while_it_cannot_know_of_others),
         TEST(leaves_what_it_could_not_take_over),
+        TEST(removes_its_own_device_only),
         TEST(waits_for_the_node_of_the_character_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
