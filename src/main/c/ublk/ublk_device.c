@@ -30,7 +30,6 @@
 struct ublk_device {
     struct ublk_provided own;
     uint32_t stop_timeout_ms;
-    int stop_fd;
     int ended_fd;
     struct ublk_queue *queues[BLK_QUEUE_COUNT_MAX];
 };
@@ -97,7 +96,7 @@ static int run_device(struct ublk_device *device, struct error *error)
     int result = ublk_ctrl_run(&device->own.ctrl, id, device->own.recovered);
     if (result < 0)
         return error_set_errno(error, result, "starting ublk device %u", id);
-    int fds[] = {device->ended_fd, device->stop_fd};
+    int fds[] = {device->ended_fd, device->own.stop_fd};
     int32_t answer = 0;
     int event;
     while ((event = ublk_ctrl_wait(&device->own.ctrl, fds, 2, &answer)) >= 0) {
@@ -193,9 +192,12 @@ int ublk_device_start(struct blk_device *disk, const struct ublk_device_params *
         return error_set(error, -ENOMEM, "no memory for the ublk device");
     disk->private_memory = true;
     *device = (struct ublk_device){
-        .own = {.disk = disk, .log = log, .params = ublk_identity_params(disk), .char_fd = -1},
+        .own = {.disk = disk,
+                .log = log,
+                .params = ublk_identity_params(disk),
+                .stop_fd = params->stop_fd,
+                .char_fd = -1},
         .stop_timeout_ms = params->stop_timeout_ms,
-        .stop_fd = params->stop_fd,
         .ended_fd = -1,
     };
     int result = device_open(device, params->dev_id, error);
@@ -225,7 +227,7 @@ static bool all_ended(const struct ublk_device *device)
 int ublk_device_wait(struct ublk_device *device)
 {
     for (;;) {
-        struct pollfd events[] = {{.fd = device->stop_fd, .events = POLLIN},
+        struct pollfd events[] = {{.fd = device->own.stop_fd, .events = POLLIN},
                                   {.fd = device->ended_fd, .events = POLLIN}};
         if (poll(events, 2, -1) < 0)
             continue;

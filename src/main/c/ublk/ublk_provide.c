@@ -13,20 +13,23 @@
 #include "base/clock.h"
 #include "ublk/ublk_identity.h"
 
-/* How long the kernel may take to notice that a server is gone, and udev to make a node. */
-enum { PATIENCE_MS = 10000, RETRY_MS = 20 };
+/*
+ * How long udev may take to make a node, or the last user to close one; and how long the kernel to
+ * notice that a server is gone: when that had all requests of a queue, it notices by their timer of
+ * 30 s only.
+ */
+enum { NODE_PATIENCE_MS = 10000, DEATH_PATIENCE_MS = 60000, RETRY_MS = 20 };
 
-static bool later(uint64_t end_ns)
+/* False when the time, or the whole process, is to end. */
+static bool later(const struct ublk_provided *own, uint64_t end_ns)
 {
-    if (clock_now_ns() >= end_ns)
-        return false;
-    poll(NULL, 0, RETRY_MS);
-    return true;
+    struct pollfd stop = {.fd = own->stop_fd, .events = POLLIN};
+    return clock_now_ns() < end_ns && poll(&stop, 1, RETRY_MS) <= 0;
 }
 
-static uint64_t patience_ends_ns(void)
+static uint64_t ends_ns(uint64_t patience_ms)
 {
-    return clock_now_ns() + PATIENCE_MS * UINT64_C(1000000);
+    return clock_now_ns() + patience_ms * UINT64_C(1000000);
 }
 
 static int make_device(struct ublk_provided *own, int32_t dev_id, struct error *error)
@@ -71,13 +74,17 @@ static int check_match(struct ublk_provided *own, struct error *error)
     return ublk_identity_match(own->disk, own->hash, &own->info, &params, error);
 }
 
-/* The last server died a moment ago, perhaps: we hold the disk's lock, which it had. */
+/* Its server is dead: we hold the disk's lock, which it had. */
 static int wait_for_quiesced(struct ublk_provided *own, struct error *error)
 {
     uint32_t id = own->info.dev_id;
-    uint64_t end_ns = patience_ends_ns();
+    uint64_t end_ns = ends_ns(DEATH_PATIENCE_MS);
+    if (own->info.state == UBLK_S_DEV_LIVE)
+        log_write(own->log, LOG_INFO,
+                  "ublk device %u: waiting for the kernel to notice that process %d is gone", id,
+                  own->info.ublksrv_pid);
     int result = 0;
-    while (own->info.state == UBLK_S_DEV_LIVE && later(end_ns))
+    while (own->info.state == UBLK_S_DEV_LIVE && later(own, end_ns))
         if ((result = ublk_ctrl_info(&own->ctrl, id, &own->info)) < 0)
             return error_set_errno(error, result, "asking for ublk device %u", id);
     if (own->info.state == UBLK_S_DEV_LIVE)
@@ -89,11 +96,12 @@ static int wait_for_quiesced(struct ublk_provided *own, struct error *error)
 static int begin_recovery(struct ublk_provided *own, struct error *error)
 {
     uint32_t id = own->info.dev_id;
-    uint64_t end_ns = patience_ends_ns();
+    uint64_t end_ns = ends_ns(DEATH_PATIENCE_MS);
     int result;
-    while ((result = ublk_ctrl_recover(&own->ctrl, id)) == -EBUSY && later(end_ns))
+    while ((result = ublk_ctrl_recover(&own->ctrl, id)) == -EBUSY && later(own, end_ns))
         continue;
-    if (result < 0)
+    /* -EINVAL: a server that did not get far has begun already, and nothing is to be undone. */
+    if (result < 0 && result != -EINVAL)
         return error_set_errno(error, result, "ublk device %u cannot be taken over", id);
     own->recovered = true;
     log_write(own->log, LOG_INFO, "taking over ublk device %u from process %d", id,
@@ -108,8 +116,8 @@ static int make_anew(struct ublk_provided *own, struct error *error)
     int result = ublk_ctrl_delete(&own->ctrl, id);
     if (result < 0 && result != -ENODEV)
         return error_set_errno(error, result, "removing ublk device %u, which has ended", id);
-    uint64_t end_ns = patience_ends_ns();
-    while ((result = make_device(own, (int32_t)id, error)) == -EEXIST && later(end_ns))
+    uint64_t end_ns = ends_ns(NODE_PATIENCE_MS);
+    while ((result = make_device(own, (int32_t)id, error)) == -EEXIST && later(own, end_ns))
         continue;
     return result;
 }
@@ -223,9 +231,9 @@ int ublk_provide_node(struct ublk_provided *own, struct error *error)
 {
     char path[32];
     snprintf(path, sizeof(path), "/dev/ublkc%u", own->info.dev_id);
-    uint64_t end_ns = patience_ends_ns();
+    uint64_t end_ns = ends_ns(NODE_PATIENCE_MS);
     do {
         own->char_fd = open(path, O_RDWR | O_CLOEXEC);
-    } while (own->char_fd < 0 && (errno == ENOENT || errno == EBUSY) && later(end_ns));
+    } while (own->char_fd < 0 && (errno == ENOENT || errno == EBUSY) && later(own, end_ns));
     return own->char_fd < 0 ? error_set_errno(error, -errno, "cannot open %s", path) : 0;
 }

@@ -5,8 +5,8 @@
  *   state in the kernel   how it comes about                        what a start does with it
  *   (none)                                                          makes it
  *   DEAD                  made and not started, or stopped          removes and makes it
- *   LIVE                  served                                    waits: its server may just have
- *                                                                   died
+ *   LIVE                  served                                    waits for the kernel to notice
+ *                                                                   that its server is gone
  *   QUIESCED              its server is gone; requests wait         takes it over
  *
  * A device carries a hash of the identity of the disk behind it, so that no other one is taken
@@ -32,6 +32,7 @@ struct ublk_provided {
     struct log *log;
     struct ublk_params params; /* ublk_identity_params */
     uint64_t hash;             /* ublk_identity_hash */
+    int stop_fd;               /* readable: waiting is given up; -1: never */
 
     struct ublksrv_ctrl_dev_info info;
     bool recovered; /* taken over, not made */

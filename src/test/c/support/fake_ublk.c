@@ -28,6 +28,7 @@ struct fake_ublk_device *fake_ublk_plant(uint32_t id, uint16_t state, uint64_t h
     struct fake_ublk_device *device = &fake_ublk.devices[id];
     *device = (struct fake_ublk_device){
         .exists = true,
+        .ready = true,
         .info = {.dev_id = id,
                  .state = state,
                  .ublksrv_pid = 4711,
@@ -80,7 +81,18 @@ static int32_t run_device(struct fake_ublk_device *device, uint16_t from, uint64
     if (pid == 0)
         return -EINVAL;
     device->info.state = UBLK_S_DEV_LIVE;
+    device->ready = true;
     device->info.ublksrv_pid = (int32_t)pid;
+    return 0;
+}
+
+static int32_t begin_recovery(struct fake_ublk_device *device)
+{
+    if (!device->ready)
+        return -EINVAL;
+    if (device->info.state != UBLK_S_DEV_QUIESCED)
+        return -EBUSY;
+    device->ready = false;
     return 0;
 }
 
@@ -126,7 +138,7 @@ static int32_t carry_out(uint8_t number)
     case UBLK_CMD_START_DEV:
         return run_device(device, UBLK_S_DEV_DEAD, argument.data[0]);
     case UBLK_CMD_START_USER_RECOVERY:
-        return device->info.state == UBLK_S_DEV_QUIESCED ? 0 : -EBUSY;
+        return begin_recovery(device);
     case UBLK_CMD_END_USER_RECOVERY:
         return run_device(device, UBLK_S_DEV_QUIESCED, argument.data[0]);
     case UBLK_CMD_STOP_DEV:

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -74,7 +75,8 @@ static int setup(void **state)
     own = (struct ublk_provided){.disk = &test->device,
                                  .log = test->log,
                                  .params = ublk_identity_params(&test->device),
-                                 .hash = HASH};
+                                 .hash = HASH,
+                                 .stop_fd = -1};
     return ublk_ctrl_open(&own.ctrl, &error);
 }
 
@@ -171,8 +173,11 @@ static void waits_until_the_kernel_has_noticed_that_the_server_is_gone(void **st
     fake_ublk.fail_number = UBLK_CMD_START_USER_RECOVERY;
     fake_ublk.fail_result = -EBUSY;
     fake_ublk.fail_times = 2;
+    skip_ns = 5000000000; /* it does so within half a minute */
     assert_int_equal(0, provide(1));
     assert_int_equal(3, fake_ublk_count(UBLK_CMD_START_USER_RECOVERY));
+    assert_true(skipped_ns >= 35000000000);
+    assert_true(test_device_logged(test, "waiting for the kernel to notice that process 4711"));
 }
 
 static void leaves_a_device_alone_that_is_served(void **state)
@@ -182,6 +187,24 @@ static void leaves_a_device_alone_that_is_served(void **state)
     skip_ns = 3000000000;
     refused(-EBUSY, UBLK_ANY_ID, "ublk device 1 is being served by process 4711");
     assert_int_equal(UBLK_S_DEV_LIVE, fake_ublk.devices[1].info.state);
+}
+
+static void waits_no_longer_when_it_is_told_to_end(void **state)
+{
+    (void)state;
+    plant_ours(1, UBLK_S_DEV_LIVE);
+    own.stop_fd = eventfd(1, EFD_CLOEXEC);
+    refused(-EBUSY, UBLK_ANY_ID, "ublk device 1 is being served by process 4711");
+    assert_int_equal(FAKE_UBLK_DEVICES, fake_ublk_count(UBLK_CMD_GET_DEV_INFO)); /* the search */
+    close(own.stop_fd);
+}
+
+static void goes_on_with_a_device_that_was_half_taken_over(void **state)
+{
+    (void)state;
+    plant_ours(1, UBLK_S_DEV_QUIESCED)->ready = false;
+    assert_int_equal(0, provide(UBLK_ANY_ID));
+    assert_true(own.recovered);
 }
 
 static void makes_a_device_anew_that_was_never_started(void **state)
@@ -339,6 +362,8 @@ int main(void)
         TEST(takes_over_the_device_of_its_disk),
         TEST(waits_until_the_kernel_has_noticed_that_the_server_is_gone),
         TEST(leaves_a_device_alone_that_is_served),
+        TEST(waits_no_longer_when_it_is_told_to_end),
+        TEST(goes_on_with_a_device_that_was_half_taken_over),
         TEST(makes_a_device_anew_that_was_never_started),
         TEST(does_not_make_a_device_anew_that_is_still_mounted),
         TEST(never_takes_another_disks_device),
