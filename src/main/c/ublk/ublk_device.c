@@ -7,10 +7,10 @@
  * stop meanwhile, it lets those reads fail, becomes a started device, and is stopped like any
  * other.
  *
- * The order of a stop is given by who waits for whom: STOP_DEV for the requests, so the queues
- * still run; DEL_DEV for every descriptor, mapping and ring of the character device, so they are
- * gone by then. As long as we have that device open nobody else can get its number, so what takes
- * long comes before.
+ * The order of a stop is given by who waits for whom: writeback and STOP_DEV for the requests,
+ * so the queues still run; DEL_DEV for every descriptor, mapping and ring of the character device,
+ * so they are gone by then. As long as we have that device open nobody else can get its number, so
+ * what takes long comes before.
  */
 #include "ublk_device.h"
 
@@ -26,6 +26,7 @@
 #include "ublk/ublk_identity.h"
 #include "ublk/ublk_provide.h"
 #include "ublk/ublk_queue.h"
+#include "ublk/ublk_writeback.h"
 
 struct ublk_device {
     struct ublk_provided own;
@@ -245,19 +246,29 @@ int ublk_device_wait(struct ublk_device *device)
 /* --- the end -----------------------------------------------------------------------------------
  */
 
+static void stop_device(struct ublk_device *device)
+{
+    uint32_t id = device->own.info.dev_id;
+    int result = all_ended(device) ? 0 : ublk_writeback(id);
+    if (result < 0)
+        log_write(device->own.log, LOG_WARN,
+                  "not all that was written to ublk device %u could be kept: errno %d", id,
+                  -result);
+    result = ublk_ctrl_stop(&device->own.ctrl, id);
+    if (result < 0 && result != -ENODEV)
+        log_write(device->own.log, LOG_WARN, "ublk device %u cannot be stopped: errno %d", id,
+                  -result);
+}
+
 int ublk_device_stop(struct ublk_device *device)
 {
     bool failed = queue_failure(device) < 0;
     stop_queues(device);
-    if (!failed) {
-        int result = ublk_ctrl_stop(&device->own.ctrl, device->own.info.dev_id);
-        if (result < 0 && result != -ENODEV)
-            log_write(device->own.log, LOG_WARN, "ublk device %u cannot be stopped: errno %d",
-                      device->own.info.dev_id, -result);
-    } else {
+    if (failed)
         log_write(device->own.log, LOG_WARN, "ublk device %u is left to the next server",
                   device->own.info.dev_id);
-    }
+    else
+        stop_device(device);
     int result = blk_device_sync(device->own.disk);
     end_queues(device);
     if (!failed)

@@ -45,9 +45,10 @@ uint32_t ublk_device_id(const struct ublk_device *device);
 int ublk_device_wait(struct ublk_device *device);
 
 /*
- * Stops the device: waits until its requests, writeback included, have ended, ends the queues,
- * syncs the disk, removes the device. One that cannot be served any more is left to the next
- * server. Returns 0, or -errno when the last sync failed. Frees the device in any case. Once.
+ * Stops the device: has written what the kernel holds of it, waits until its requests have ended,
+ * syncs the disk, ends the queues, removes the device. One that cannot be served any more is left
+ * to the next server. Returns 0, or -errno when the last sync failed. Frees the device in any case.
+ * Once.
  */
 int ublk_device_stop(struct ublk_device *device);
 

@@ -142,6 +142,7 @@ static int32_t carry_out(uint8_t number)
     case UBLK_CMD_END_USER_RECOVERY:
         return run_device(device, UBLK_S_DEV_QUIESCED, argument.data[0]);
     case UBLK_CMD_STOP_DEV:
+        device->lost = device->dirty;
         device->info.state = UBLK_S_DEV_DEAD;
         return 0;
     case DEL_DEV_ASYNC:

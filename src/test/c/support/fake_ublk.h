@@ -19,7 +19,9 @@ struct fake_ublk_device {
     bool exists;
     struct ublksrv_ctrl_dev_info info;
     struct ublk_params params;
-    bool ready;  /* a queue is, or was since the last START_USER_RECOVERY, which refuses else */
+    bool ready; /* a queue is, or was since the last START_USER_RECOVERY, which refuses else */
+    bool dirty; /* something waits to be written, which STOP_DEV makes lost */
+    bool lost;
     bool opened; /* the block device: a DEL_DEV waits for that, and the number stays taken */
 };
 

@@ -5,7 +5,7 @@
  */
 /* wrap: ublk_ring_open ublk_ring_close ublk_ring_begin ublk_ring_wait ublk_ctrl_list */
 /* wrap: ublk_queue_create ublk_queue_stop ublk_queue_ended ublk_queue_failure */
-/* wrap: ublk_queue_destroy open eventfd calloc fdatasync */
+/* wrap: ublk_writeback ublk_queue_destroy open eventfd calloc fdatasync */
 #include "ublk/ublk_device.h"
 
 #include "support/cmocka_test.h"
@@ -43,7 +43,7 @@ static int open_errno; /* of opens of a character device; 0: it opens */
 static uint16_t number_state;
 static uint32_t queues_at_stop, queues_at_delete;
 static bool eventfd_fails, calloc_fails;
-static int sync_errno;
+static int sync_errno, writeback_result;
 
 int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error);
 int __wrap_ublk_queue_create(const struct ublk_queue_params *params, struct ublk_queue **out,
@@ -52,6 +52,7 @@ void __wrap_ublk_queue_stop(struct ublk_queue *queue, uint64_t deadline_ns);
 bool __wrap_ublk_queue_ended(const struct ublk_queue *queue);
 int __wrap_ublk_queue_failure(const struct ublk_queue *queue);
 void __wrap_ublk_queue_destroy(struct ublk_queue *queue);
+int __wrap_ublk_writeback(uint32_t dev_id);
 int __wrap_open(const char *path, int flags, ...);
 int __real_eventfd(unsigned count, int flags);
 int __wrap_eventfd(unsigned count, int flags);
@@ -107,6 +108,18 @@ void __wrap_ublk_queue_destroy(struct ublk_queue *queue)
 {
     if (queue)
         queue->exists = false;
+}
+
+int __wrap_ublk_writeback(uint32_t dev_id)
+{
+    struct fake_ublk_device *written = &fake_ublk.devices[dev_id];
+    assert_true(written->exists);
+    assert_int_equal(UBLK_S_DEV_LIVE, written->info.state);
+    assert_true(queues[0].exists); /* or it waits for ever */
+    for (int i = 0; i < QUEUES; i++)
+        assert_true(!queues[i].exists || queues[i].stop_deadline_ns > 0);
+    written->dirty = writeback_result != 0;
+    return writeback_result;
 }
 
 int __wrap_open(const char *path, int flags, ...)
@@ -165,7 +178,7 @@ static int setup(void **state)
     open_errno = 0;
     create_failure = 0;
     eventfd_fails = calloc_fails = false;
-    sync_errno = 0;
+    sync_errno = writeback_result = 0;
     queues_at_stop = queues_at_delete = 99;
     device = NULL;
     error = (struct error){0};
@@ -237,7 +250,9 @@ static void makes_starts_stops_and_removes_a_device(void **state)
     assert_int_equal(QUEUES, queues_there());
     assert_int_equal(1, queues[1].cpu); /* as the kernel advises */
     assert_true(test->device.private_memory);
+    fake_ublk.devices[0].dirty = true;
     assert_int_equal(0, stop());
+    assert_false(made->lost);
     assert_false(fake_ublk.devices[0].exists);
     assert_true(fake_ublk_place(UBLK_CMD_STOP_DEV) < fake_ublk_place(DEL_DEV_ASYNC));
     assert_int_equal(QUEUES, queues_at_stop); /* which carry out what it waits for */
@@ -371,7 +386,7 @@ static void notices_that_somebody_else_stopped_it(void **state)
     queues[1].ended = true;
     event_signal(ended_fd);
     assert_int_equal(1, ublk_device_wait(device));
-    fake_ublk.devices[0].info.state = UBLK_S_DEV_DEAD;
+    fake_ublk.devices[0].info.state = UBLK_S_DEV_DEAD; /* there is nothing to be written to */
     assert_int_equal(0, stop());
     assert_false(fake_ublk.devices[0].exists);
 }
@@ -439,6 +454,16 @@ static void ends_although_the_last_commands_fail(void **state)
     assert_true(test_device_logged(test, "cannot be removed"));
 }
 
+static void warns_when_not_all_could_be_written(void **state)
+{
+    (void)state;
+    assert_int_equal(0, start(UBLK_ANY_ID));
+    writeback_result = -EIO;
+    assert_int_equal(0, stop());
+    assert_true(test_device_logged(test, "not all that was written to ublk device 0"));
+    assert_false(fake_ublk.devices[0].exists);
+}
+
 static void tells_when_the_last_sync_failed(void **state)
 {
     (void)state;
@@ -466,6 +491,7 @@ int main(void)
         TEST(leaves_its_number_to_who_has_it),
         TEST(leaves_a_device_to_the_next_server_when_a_queue_failed),
         TEST(ends_although_the_last_commands_fail),
+        TEST(warns_when_not_all_could_be_written),
         TEST(tells_when_the_last_sync_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
