@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
  * A device without a server has requests that wait for the next one. Deleting it stops it first, so
- * that they end (with an error) instead of waiting for ever.
+ * that they end (with an error) instead of waiting for ever. Between being made, or taken over, and
+ * being LIVE a device looks like one without a server, but its character device is open.
  */
 #include "ublk_admin.h"
 
 #include <errno.h>
 #include <stdbool.h>
+#include <unistd.h>
+
+/* A server that is well has carried out by then what it has. */
+enum { STOP_LIMIT_S = 10 };
 
 static int refuse(uint32_t dev_id, int result, const char *what, struct error *error)
 {
@@ -49,15 +54,34 @@ int ublk_admin_list(struct ublk_admin_entry *entries, struct error *error)
     return result < 0 ? result : count;
 }
 
+static int stop_live(struct ublk_ctrl *ctrl, uint32_t dev_id, struct error *error)
+{
+    struct ublksrv_ctrl_dev_info info;
+    int result = ublk_ctrl_info(ctrl, dev_id, &info);
+    if (result < 0)
+        return refuse(dev_id, result, "look at", error);
+    if (info.state != UBLK_S_DEV_LIVE)
+        return error_set(error, -EINVAL, "ublk device %u is not live; --delete %u removes it",
+                         dev_id, dev_id);
+    result = ublk_ctrl_stop_within(ctrl, dev_id, STOP_LIMIT_S);
+    if (result == -ETIMEDOUT) {
+        return error_set(error, -EBUSY,
+                         "ublk device %u has requests that do not end, perhaps because they wait "
+                         "for stripes; SIGTERM to process %d ends them, and this process with them",
+                         dev_id, info.ublksrv_pid);
+    }
+    return result < 0 ? refuse(dev_id, result, "stop", error) : 0;
+}
+
 int ublk_admin_stop(uint32_t dev_id, struct error *error)
 {
     struct ublk_ctrl ctrl;
     int result = ublk_ctrl_open(&ctrl, error);
     if (result < 0)
         return result;
-    result = ublk_ctrl_stop(&ctrl, dev_id);
+    result = stop_live(&ctrl, dev_id, error);
     ublk_ctrl_close(&ctrl);
-    return result < 0 ? refuse(dev_id, result, "stop", error) : 0;
+    return result;
 }
 
 static int delete_unserved(struct ublk_ctrl *ctrl, uint32_t dev_id, struct error *error)
@@ -71,7 +95,14 @@ static int delete_unserved(struct ublk_ctrl *ctrl, uint32_t dev_id, struct error
                          "ublk device %u is being served by process %d: end that, or --stop %u",
                          dev_id, info.ublksrv_pid, dev_id);
     }
+    int char_fd = ublk_ctrl_node(dev_id);
+    if (char_fd == -EBUSY)
+        return error_set(error, -EBUSY, "ublk device %u is being made or taken over", dev_id);
+    if (char_fd < 0 && char_fd != -ENOENT)
+        return refuse(dev_id, char_fd, "open", error);
     result = ublk_ctrl_stop(ctrl, dev_id);
+    if (char_fd >= 0)
+        close(char_fd);
     if (result == 0)
         result = ublk_ctrl_delete(ctrl, dev_id);
     return result < 0 ? refuse(dev_id, result, "delete", error) : 0;

@@ -9,6 +9,8 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timerfd.h>
@@ -103,6 +105,14 @@ int ublk_ctrl_info(struct ublk_ctrl *ctrl, uint32_t dev_id, struct ublksrv_ctrl_
     return result == -EINVAL ? -ENODEV : result;
 }
 
+int ublk_ctrl_node(uint32_t dev_id)
+{
+    char path[32];
+    snprintf(path, sizeof(path), "/dev/ublkc%u", dev_id);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
 int ublk_ctrl_set_params(struct ublk_ctrl *ctrl, uint32_t dev_id, struct ublk_params *params)
 {
     params->len = sizeof(*params);
@@ -142,6 +152,12 @@ int ublk_ctrl_wait(struct ublk_ctrl *ctrl, const int *fds, uint32_t count, int32
 int ublk_ctrl_stop(struct ublk_ctrl *ctrl, uint32_t dev_id)
 {
     return ask_plain(ctrl, UBLK_U_CMD_STOP_DEV, dev_id);
+}
+
+int ublk_ctrl_stop_within(struct ublk_ctrl *ctrl, uint32_t dev_id, uint32_t limit_s)
+{
+    const struct ublksrv_ctrl_cmd argument = {.dev_id = dev_id, .queue_id = NO_QUEUE};
+    return ask_within(ctrl, UBLK_U_CMD_STOP_DEV, &argument, limit_s);
 }
 
 int ublk_ctrl_delete(struct ublk_ctrl *ctrl, uint32_t dev_id)

@@ -34,6 +34,10 @@ int ublk_ctrl_add(struct ublk_ctrl *ctrl, struct ublksrv_ctrl_dev_info *info);
  */
 int ublk_ctrl_info(struct ublk_ctrl *ctrl, uint32_t dev_id, struct ublksrv_ctrl_dev_info *info);
 
+/* Opens the character device, which only one process can. Returns an owned descriptor, or -errno.
+ */
+int ublk_ctrl_node(uint32_t dev_id);
+
 /* Before the device is started. */
 int ublk_ctrl_set_params(struct ublk_ctrl *ctrl, uint32_t dev_id, struct ublk_params *params);
 int ublk_ctrl_params(struct ublk_ctrl *ctrl, uint32_t dev_id, struct ublk_params *params);
@@ -51,8 +55,12 @@ int ublk_ctrl_run(struct ublk_ctrl *ctrl, uint32_t dev_id, bool recovered);
 /* As ublk_ring_wait, for ublk_ctrl_run. */
 int ublk_ctrl_wait(struct ublk_ctrl *ctrl, const int *fds, uint32_t count, int32_t *result);
 
-/* Ends the block device once its requests have ended; what was fetched is aborted. */
+/* Ends the block device once the requests that its server has have ended; others fail. */
 int ublk_ctrl_stop(struct ublk_ctrl *ctrl, uint32_t dev_id);
+
+/* As ublk_ctrl_stop; -ETIMEDOUT when that takes longer. The kernel goes on, the ring is good for
+ * nothing but ublk_ctrl_close, and the process cannot end before those requests. */
+int ublk_ctrl_stop_within(struct ublk_ctrl *ctrl, uint32_t dev_id, uint32_t limit_s);
 
 /*
  * Removes the device. It is gone when nobody has one of its nodes open any more, which a mounted

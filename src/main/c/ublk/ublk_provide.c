@@ -6,9 +6,7 @@
 #include "ublk_provide.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 
 #include "base/clock.h"
 #include "ublk/ublk_identity.h"
@@ -229,11 +227,14 @@ int ublk_provide_remove(struct ublk_provided *own, struct error *error)
 
 int ublk_provide_node(struct ublk_provided *own, struct error *error)
 {
-    char path[32];
-    snprintf(path, sizeof(path), "/dev/ublkc%u", own->info.dev_id);
+    uint32_t id = own->info.dev_id;
     uint64_t end_ns = ends_ns(NODE_PATIENCE_MS);
+    int fd;
     do {
-        own->char_fd = open(path, O_RDWR | O_CLOEXEC);
-    } while (own->char_fd < 0 && (errno == ENOENT || errno == EBUSY) && later(own, end_ns));
-    return own->char_fd < 0 ? error_set_errno(error, -errno, "cannot open %s", path) : 0;
+        fd = ublk_ctrl_node(id);
+    } while ((fd == -ENOENT || fd == -EBUSY) && later(own, end_ns));
+    if (fd < 0)
+        return error_set_errno(error, fd, "cannot open /dev/ublkc%u", id);
+    own->char_fd = fd;
+    return 0;
 }

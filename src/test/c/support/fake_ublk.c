@@ -203,6 +203,8 @@ static bool hangs(uint8_t number)
 {
     if (number == UBLK_CMD_START_DEV || number == UBLK_CMD_END_USER_RECOVERY)
         return fake_ublk.run_hangs;
+    if (number == UBLK_CMD_STOP_DEV)
+        return fake_ublk.stop_hangs;
     return number == UBLK_CMD_DEL_DEV && argument.dev_id < FAKE_UBLK_DEVICES &&
            fake_ublk.devices[argument.dev_id].opened;
 }

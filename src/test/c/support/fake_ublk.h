@@ -36,6 +36,7 @@ struct fake_ublk {
     uint8_t fail_number; /* the command with this number fails: once for fail_times */
     int fail_result;
     uint32_t fail_times;
+    bool stop_hangs;     /* for requests that do not end */
     bool run_hangs;      /* START_DEV and END_USER_RECOVERY stay under way */
     uint32_t live_looks; /* after so many more GET_DEV_INFO a LIVE device is QUIESCED */
     uint32_t commands[FAKE_UBLK_COMMANDS]; /* as they came */

@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* What operators do, against a kernel that is none. */
 /* wrap: ublk_ring_open ublk_ring_close ublk_ring_begin ublk_ring_wait ublk_ctrl_list */
+/* wrap: ublk_ctrl_node timerfd_create */
 #include "ublk/ublk_admin.h"
 
 #include "support/cmocka_test.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 
 #include "support/fake_ublk.h"
 #include "ublk/ublk_ctrl.h"
 
 int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error);
 
-static bool list_fails;
+static bool list_fails, time_is_over;
+static int open_errno; /* of opens of a character device; 0: it opens */
 
 /* All nodes, also of devices that are gone. */
 int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error)
@@ -25,13 +29,29 @@ int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error)
     return FAKE_UBLK_DEVICES;
 }
 
+int __wrap_ublk_ctrl_node(uint32_t dev_id);
+int __wrap_timerfd_create(int clock, int flags);
+
+int __wrap_ublk_ctrl_node(uint32_t dev_id)
+{
+    assert_true(fake_ublk.devices[dev_id].exists);
+    return open_errno ? -open_errno : memfd_create("ublkc", MFD_CLOEXEC);
+}
+
+int __wrap_timerfd_create(int clock, int flags)
+{
+    (void)clock, (void)flags;
+    return eventfd(time_is_over, EFD_CLOEXEC);
+}
+
 static struct error error;
 
 static int setup(void **state)
 {
     (void)state;
     fake_ublk_reset();
-    list_fails = false;
+    list_fails = time_is_over = false;
+    open_errno = 0;
     error = (struct error){0};
     return 0;
 }
@@ -87,19 +107,43 @@ static void says_that_there_is_no_ublk(void **state)
     assert_int_equal(-ENOTSUP, ublk_admin_delete(0, &error));
 }
 
-static void stops_a_device(void **state)
+static void refused(int expected, int result, const char *text)
+{
+    assert_int_equal(expected, result);
+    if (!strstr(error.message, text))
+        fail_msg("does not say \"%s\": %s", text, error.message);
+}
+
+static void stops_a_live_device(void **state)
 {
     (void)state;
     fake_ublk_plant(2, UBLK_S_DEV_LIVE, 1);
-    assert_int_equal(0, ublk_admin_stop(2, &error));
-    assert_int_equal(UBLK_S_DEV_DEAD, fake_ublk.devices[2].info.state);
-    assert_int_equal(-ENODEV, ublk_admin_stop(3, &error));
-    assert_non_null(strstr(error.message, "there is no ublk device 3"));
     fake_ublk.fail_number = UBLK_CMD_STOP_DEV;
     fake_ublk.fail_times = 1;
     fake_ublk.fail_result = -EINTR;
-    assert_int_equal(-EINTR, ublk_admin_stop(2, &error));
-    assert_non_null(strstr(error.message, "cannot stop ublk device 2"));
+    refused(-EINTR, ublk_admin_stop(2, &error), "cannot stop ublk device 2");
+    assert_int_equal(0, ublk_admin_stop(2, &error));
+    assert_int_equal(UBLK_S_DEV_DEAD, fake_ublk.devices[2].info.state);
+    refused(-ENODEV, ublk_admin_stop(3, &error), "there is no ublk device 3");
+}
+
+static void stops_nothing_that_is_not_live(void **state)
+{
+    (void)state;
+    const uint16_t states[] = {UBLK_S_DEV_DEAD, UBLK_S_DEV_QUIESCED};
+    for (int i = 0; i < 2; i++) {
+        fake_ublk_plant(2, states[i], 1);
+        refused(-EINVAL, ublk_admin_stop(2, &error), "not live; --delete 2 removes it");
+    }
+    assert_int_equal(0, fake_ublk_count(UBLK_CMD_STOP_DEV));
+}
+
+static void says_what_a_stop_waits_for(void **state)
+{
+    (void)state;
+    fake_ublk_plant(2, UBLK_S_DEV_LIVE, 1);
+    fake_ublk.stop_hangs = time_is_over = true;
+    refused(-EBUSY, ublk_admin_stop(2, &error), "SIGTERM to process 4711");
 }
 
 static void deletes_a_device_without_a_server(void **state)
@@ -119,6 +163,31 @@ static void deletes_a_device_without_a_server(void **state)
     assert_true(fake_ublk.devices[2].exists);
 }
 
+static void does_not_delete_one_that_is_being_made_or_taken_over(void **state)
+{
+    (void)state;
+    const uint16_t states[] = {UBLK_S_DEV_DEAD, UBLK_S_DEV_QUIESCED};
+    open_errno = EBUSY;
+    for (int i = 0; i < 2; i++) {
+        fake_ublk_plant(2, states[i], 1);
+        refused(-EBUSY, ublk_admin_delete(2, &error), "is being made or taken over");
+    }
+    open_errno = EACCES;
+    refused(-EACCES, ublk_admin_delete(2, &error), "cannot open ublk device 2");
+    assert_int_equal(0, fake_ublk_count(UBLK_CMD_STOP_DEV));
+    assert_true(fake_ublk.devices[2].exists);
+    open_errno = ENOENT; /* removed before, and mounted still */
+    assert_int_equal(0, ublk_admin_delete(2, &error));
+}
+
+static void says_that_a_device_is_open_somewhere(void **state)
+{
+    (void)state;
+    fake_ublk_plant(2, UBLK_S_DEV_QUIESCED, 1)->opened = true;
+    fake_ublk.waits_for_del = time_is_over = true;
+    refused(-EBUSY, ublk_admin_delete(2, &error), "goes when nobody has it open any more");
+}
+
 static void does_not_delete_one_that_is_served(void **state)
 {
     (void)state;
@@ -133,9 +202,16 @@ static void does_not_delete_one_that_is_served(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(lists_the_devices_that_are_there),  TEST(lists_all_or_says_why_not),
-        TEST(says_that_there_is_no_ublk),        TEST(stops_a_device),
-        TEST(deletes_a_device_without_a_server), TEST(does_not_delete_one_that_is_served),
+        TEST(lists_the_devices_that_are_there),
+        TEST(lists_all_or_says_why_not),
+        TEST(says_that_there_is_no_ublk),
+        TEST(stops_a_live_device),
+        TEST(stops_nothing_that_is_not_live),
+        TEST(says_what_a_stop_waits_for),
+        TEST(deletes_a_device_without_a_server),
+        TEST(does_not_delete_one_that_is_being_made_or_taken_over),
+        TEST(says_that_a_device_is_open_somewhere),
+        TEST(does_not_delete_one_that_is_served),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -187,6 +187,22 @@ static void removes_a_device_that_is_mounted(void **state)
     close_ctrl();
 }
 
+static void waits_for_a_stop_for_a_while(void **state)
+{
+    (void)state;
+    fake_ublk_plant(1, UBLK_S_DEV_LIVE, 1);
+    open_ctrl();
+    fake_ublk.stop_hangs = time_is_over = true;
+    assert_int_equal(-ETIMEDOUT, ublk_ctrl_stop_within(&ctrl, 1, 7));
+    assert_int_equal(7, limit_s);
+    close_ctrl();
+    open_ctrl();
+    fake_ublk.stop_hangs = time_is_over = false;
+    assert_int_equal(0, ublk_ctrl_stop_within(&ctrl, 1, 7));
+    assert_int_equal(UBLK_S_DEV_DEAD, fake_ublk.devices[1].info.state);
+    close_ctrl();
+}
+
 static void waits_for_a_removal_for_a_while(void **state)
 {
     (void)state;
@@ -293,6 +309,7 @@ int main(void)
         TEST(opens_only_where_it_may),
         TEST(takes_a_device_through_its_life),
         TEST(removes_a_device_that_is_mounted),
+        TEST(waits_for_a_stop_for_a_while),
         TEST(waits_for_a_removal_for_a_while),
         TEST(hands_on_every_refusal),
         TEST(finds_devices_by_their_nodes),
