@@ -18,10 +18,10 @@
  */
 enum { NODE_PATIENCE_MS = 10000, DEATH_PATIENCE_MS = 60000, RETRY_MS = 20 };
 
-/* False when the time, or the whole process, is to end. */
-static bool later(const struct ublk_provided *own, uint64_t end_ns)
+/* False when the time is over, or the process is told to end by stop_fd (-1: it is not asked). */
+static bool later(int stop_fd, uint64_t end_ns)
 {
-    struct pollfd stop = {.fd = own->stop_fd, .events = POLLIN};
+    struct pollfd stop = {.fd = stop_fd, .events = POLLIN};
     return clock_now_ns() < end_ns && poll(&stop, 1, RETRY_MS) <= 0;
 }
 
@@ -82,7 +82,7 @@ static int wait_for_quiesced(struct ublk_provided *own, struct error *error)
                   "ublk device %u: waiting for the kernel to notice that process %d is gone", id,
                   own->info.ublksrv_pid);
     int result = 0;
-    while (own->info.state == UBLK_S_DEV_LIVE && later(own, end_ns))
+    while (own->info.state == UBLK_S_DEV_LIVE && later(own->stop_fd, end_ns))
         if ((result = ublk_ctrl_info(&own->ctrl, id, &own->info)) < 0)
             return error_set_errno(error, result, "asking for ublk device %u", id);
     if (own->info.state == UBLK_S_DEV_LIVE)
@@ -96,7 +96,7 @@ static int begin_recovery(struct ublk_provided *own, struct error *error)
     uint32_t id = own->info.dev_id;
     uint64_t end_ns = ends_ns(DEATH_PATIENCE_MS);
     int result;
-    while ((result = ublk_ctrl_recover(&own->ctrl, id)) == -EBUSY && later(own, end_ns))
+    while ((result = ublk_ctrl_recover(&own->ctrl, id)) == -EBUSY && later(own->stop_fd, end_ns))
         continue;
     /* -EINVAL: a server that did not get far has begun already, and nothing is to be undone. */
     if (result < 0 && result != -EINVAL)
@@ -115,7 +115,7 @@ static int make_anew(struct ublk_provided *own, struct error *error)
     if (result < 0 && result != -ENODEV)
         return error_set_errno(error, result, "removing ublk device %u, which has ended", id);
     uint64_t end_ns = ends_ns(NODE_PATIENCE_MS);
-    while ((result = make_device(own, (int32_t)id, error)) == -EEXIST && later(own, end_ns))
+    while ((result = make_device(own, (int32_t)id, error)) == -EEXIST && later(-1, end_ns))
         continue;
     return result;
 }
@@ -128,11 +128,10 @@ static int adopt_device(struct ublk_provided *own, struct error *error)
         int result = wait_for_quiesced(own, error);
         if (result < 0)
             return result;
+        if (own->info.state == UBLK_S_DEV_DEAD)
+            return make_anew(own, error);
     }
     int result = check_match(own, error);
-    if (own->info.ublksrv_flags == own->hash && own->info.state == UBLK_S_DEV_DEAD) {
-        return make_anew(own, error);
-    }
     if (result < 0)
         return result;
     if (own->info.state != UBLK_S_DEV_QUIESCED)
@@ -220,6 +219,8 @@ int ublk_provide_remove(struct ublk_provided *own, struct error *error)
     if (info.state == UBLK_S_DEV_LIVE)
         return error_set(error, -EBUSY, "ublk device %u is not stopped", id);
     int result = ublk_ctrl_delete(&own->ctrl, id);
+    if (result == -ETIMEDOUT)
+        return error_set(error, -EBUSY, "ublk device %u goes when nobody has it open any more", id);
     if (result < 0 && result != -ENODEV)
         return error_set_errno(error, result, "ublk device %u cannot be removed", id);
     return 0;
@@ -232,7 +233,7 @@ int ublk_provide_node(struct ublk_provided *own, struct error *error)
     int fd;
     do {
         fd = ublk_ctrl_node(id);
-    } while ((fd == -ENOENT || fd == -EBUSY) && later(own, end_ns));
+    } while ((fd == -ENOENT || fd == -EBUSY) && later(-1, end_ns));
     if (fd < 0)
         return error_set_errno(error, fd, "cannot open /dev/ublkc%u", id);
     own->char_fd = fd;

@@ -32,7 +32,7 @@ struct ublk_provided {
     struct log *log;
     struct ublk_params params; /* ublk_identity_params */
     uint64_t hash;             /* ublk_identity_hash */
-    int stop_fd;               /* readable: waiting is given up; -1: never */
+    int stop_fd;               /* readable: a dead server is waited for no longer; -1: never */
 
     struct ublksrv_ctrl_dev_info info;
     bool recovered; /* taken over, not made */

@@ -331,6 +331,12 @@ static void removes_its_own_device_only(void **state)
     fake_ublk.fail_times = 1;
     assert_int_equal(-EINTR, ublk_provide_remove(&own, &error));
     plant_ours(3, UBLK_S_DEV_DEAD);
+    fake_ublk.waits_for_del = true;
+    fake_ublk.fail_number = UBLK_CMD_DEL_DEV;
+    fake_ublk.fail_result = -ETIMEDOUT;
+    fake_ublk.fail_times = 1;
+    assert_int_equal(-EBUSY, ublk_provide_remove(&own, &error));
+    assert_non_null(strstr(error.message, "goes when nobody has it open"));
     assert_int_equal(0, ublk_provide_remove(&own, &error));
     assert_false(fake_ublk.devices[3].exists);
 }
@@ -341,9 +347,11 @@ static void waits_for_the_node_of_the_character_device(void **state)
     own.info.dev_id = 3;
     open_errnos[0] = ENOENT;
     open_errnos[1] = EBUSY;
+    own.stop_fd = eventfd(1, EFD_CLOEXEC); /* it is a moment only */
     assert_int_equal(0, ublk_provide_node(&own, &error));
     assert_int_equal(3, opens);
     close(own.char_fd);
+    close(own.stop_fd);
     opens = 0;
     open_errnos[0] = EACCES; /* not this */
     assert_int_equal(-EACCES, ublk_provide_node(&own, &error));
