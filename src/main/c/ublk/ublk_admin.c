@@ -7,11 +7,14 @@
 #include "ublk_admin.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <unistd.h>
 
-/* A server that is well has carried out by then what it has. */
-enum { STOP_LIMIT_S = 10 };
+#include "base/clock.h"
+
+/* A server that is well has carried out by STOP_LIMIT_S what it has. */
+enum { STOP_LIMIT_S = 10, NODE_PATIENCE_MS = 3000, RETRY_MS = 20 };
 
 static int refuse(uint32_t dev_id, int result, const char *what, struct error *error)
 {
@@ -84,6 +87,17 @@ int ublk_admin_stop(uint32_t dev_id, struct error *error)
     return result;
 }
 
+/* The kernel calls a device QUIESCED a moment before it has closed what its dead server had open.
+ */
+static int open_node(uint32_t dev_id)
+{
+    uint64_t end_ns = clock_now_ns() + NODE_PATIENCE_MS * UINT64_C(1000000);
+    int char_fd;
+    while ((char_fd = ublk_ctrl_node(dev_id)) == -EBUSY && clock_now_ns() < end_ns)
+        poll(NULL, 0, RETRY_MS);
+    return char_fd;
+}
+
 static int delete_unserved(struct ublk_ctrl *ctrl, uint32_t dev_id, struct error *error)
 {
     struct ublksrv_ctrl_dev_info info;
@@ -95,7 +109,7 @@ static int delete_unserved(struct ublk_ctrl *ctrl, uint32_t dev_id, struct error
                          "ublk device %u is being served by process %d: end that, or --stop %u",
                          dev_id, info.ublksrv_pid, dev_id);
     }
-    int char_fd = ublk_ctrl_node(dev_id);
+    int char_fd = open_node(dev_id);
     if (char_fd == -EBUSY)
         return error_set(error, -EBUSY, "ublk device %u is being made or taken over", dev_id);
     if (char_fd < 0 && char_fd != -ENOENT)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* What operators do, against a kernel that is none. */
 /* wrap: ublk_ring_open ublk_ring_close ublk_ring_begin ublk_ring_wait ublk_ctrl_list */
-/* wrap: ublk_ctrl_node timerfd_create */
+/* wrap: ublk_ctrl_node timerfd_create clock_gettime */
 #include "ublk/ublk_admin.h"
 
 #include "support/cmocka_test.h"
@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "support/fake_ublk.h"
 #include "ublk/ublk_ctrl.h"
@@ -17,7 +18,9 @@
 int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error);
 
 static bool list_fails, time_is_over;
-static int open_errno; /* of opens of a character device; 0: it opens */
+static int open_errno;         /* of opens of a character device; 0: it opens */
+static uint32_t open_failures; /* after so many it opens */
+static time_t skipped_s;       /* every look at the clock is a second later */
 
 /* All nodes, also of devices that are gone. */
 int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error)
@@ -31,11 +34,22 @@ int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error)
 
 int __wrap_ublk_ctrl_node(uint32_t dev_id);
 int __wrap_timerfd_create(int clock, int flags);
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 
 int __wrap_ublk_ctrl_node(uint32_t dev_id)
 {
     assert_true(fake_ublk.devices[dev_id].exists);
-    return open_errno ? -open_errno : memfd_create("ublkc", MFD_CLOEXEC);
+    if (open_errno && open_failures-- > 0)
+        return -open_errno;
+    return memfd_create("ublkc", MFD_CLOEXEC);
+}
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+    int result = __real_clock_gettime(clock, now);
+    now->tv_sec += ++skipped_s;
+    return result;
 }
 
 int __wrap_timerfd_create(int clock, int flags)
@@ -52,6 +66,7 @@ static int setup(void **state)
     fake_ublk_reset();
     list_fails = time_is_over = false;
     open_errno = 0;
+    open_failures = UINT32_MAX;
     error = (struct error){0};
     return 0;
 }
@@ -172,9 +187,13 @@ static void does_not_delete_one_that_is_being_made_or_taken_over(void **state)
         fake_ublk_plant(2, states[i], 1);
         refused(-EBUSY, ublk_admin_delete(2, &error), "is being made or taken over");
     }
+    open_failures = 2; /* of its server, which is gone */
+    assert_int_equal(0, ublk_admin_delete(2, &error));
+    open_failures = UINT32_MAX;
+    fake_ublk_plant(2, UBLK_S_DEV_QUIESCED, 1);
     open_errno = EACCES;
     refused(-EACCES, ublk_admin_delete(2, &error), "cannot open ublk device 2");
-    assert_int_equal(0, fake_ublk_count(UBLK_CMD_STOP_DEV));
+    assert_int_equal(1, fake_ublk_count(UBLK_CMD_STOP_DEV));
     assert_true(fake_ublk.devices[2].exists);
     open_errno = ENOENT; /* removed before, and mounted still */
     assert_int_equal(0, ublk_admin_delete(2, &error));

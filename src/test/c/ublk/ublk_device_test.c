@@ -41,7 +41,7 @@ static int create_failure;       /* not 0: queues end at once, for that reason *
 static int ended_fd;
 static int open_errno; /* of opens of a character device; 0: it opens */
 static uint16_t number_state;
-static uint32_t queues_at_stop, queues_at_delete;
+static uint32_t queues_at_stop, queues_at_sync, queues_at_delete;
 static bool eventfd_fails, calloc_fails;
 static int sync_errno, writeback_result;
 
@@ -131,6 +131,11 @@ int __wrap_open(const char *path, int flags, ...)
     return errno ? -1 : memfd_create("ublkc", MFD_CLOEXEC);
 }
 
+static uint32_t queues_there(void)
+{
+    return (uint32_t)queues[0].exists + queues[1].exists;
+}
+
 int __wrap_eventfd(unsigned count, int flags)
 {
     errno = EMFILE;
@@ -145,6 +150,7 @@ void *__wrap_calloc(size_t count, size_t byte_len)
 int __wrap_fdatasync(int fd)
 {
     (void)fd;
+    queues_at_sync = queues_there();
     errno = sync_errno;
     return sync_errno ? -1 : 0;
 }
@@ -154,11 +160,6 @@ static struct ublk_device *device;
 static struct error error;
 static uint64_t hash;
 static int stop_fd;
-
-static uint32_t queues_there(void)
-{
-    return (uint32_t)queues[0].exists + queues[1].exists;
-}
 
 static void note_order(uint8_t number)
 {
@@ -179,7 +180,7 @@ static int setup(void **state)
     create_failure = 0;
     eventfd_fails = calloc_fails = false;
     sync_errno = writeback_result = 0;
-    queues_at_stop = queues_at_delete = 99;
+    queues_at_stop = queues_at_sync = queues_at_delete = 99;
     device = NULL;
     error = (struct error){0};
     test = test_device_create(
@@ -256,6 +257,7 @@ static void makes_starts_stops_and_removes_a_device(void **state)
     assert_false(fake_ublk.devices[0].exists);
     assert_true(fake_ublk_place(UBLK_CMD_STOP_DEV) < fake_ublk_place(DEL_DEV_ASYNC));
     assert_int_equal(QUEUES, queues_at_stop); /* which carry out what it waits for */
+    assert_int_equal(QUEUES, queues_at_sync); /* which keep the number meanwhile */
     assert_int_equal(0, queues_at_delete);    /* which waits until they are gone */
     assert_true(queues[0].stop_deadline_ns > 0 && queues[0].stop_deadline_ns < UINT64_MAX);
 }
