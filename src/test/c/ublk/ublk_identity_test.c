@@ -156,6 +156,8 @@ static void a_number_that_is_used_again_is_of_another_file(void **state)
     uint64_t first = hash_now();
     statx_result.stx_btime.tv_nsec = 1;
     assert_true(hash_now() != first);
+    statx_result.stx_btime = (struct statx_timestamp){.tv_sec = 1001};
+    assert_true(hash_now() != first);
     statx_result.stx_mask = 0; /* no such time here, whatever is in it */
     first = hash_now();
     statx_result.stx_btime.tv_sec = 1001;

@@ -32,6 +32,12 @@ int __wrap_glob(const char *pattern, int flags, int (*failed)(const char *, int)
     return __real_glob(path, flags, failed, found);
 }
 
+static void note(const char *text)
+{
+    size_t length = strlen(flushed);
+    snprintf(flushed + length, sizeof(flushed) - length, "%s", text);
+}
+
 static const char *name_of(int fd)
 {
     static char path[PATH_MAX];
@@ -46,7 +52,8 @@ static const char *name_of(int fd)
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
     assert_int_equal(BLKFLSBUF, request);
-    strcat(strcat(flushed, " "), name_of(fd));
+    note(" ");
+    note(name_of(fd));
     errno = ioctl_errno;
     return ioctl_errno ? -1 : 0;
 }
@@ -54,7 +61,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 int __wrap_fsync(int fd)
 {
     (void)fd;
-    strcat(flushed, "!");
+    note("!");
     errno = fsync_errno;
     return fsync_errno ? -1 : 0;
 }
@@ -67,7 +74,7 @@ static int setup(void **state)
 {
     (void)state;
     char path[128];
-    strcpy(directory, "/tmp/ubiblk-dev-XXXXXX");
+    snprintf(directory, sizeof(directory), "/tmp/ubiblk-dev-XXXXXX");
     assert_non_null(mkdtemp(directory));
     for (int i = 0; i < NAMES; i++) {
         snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
