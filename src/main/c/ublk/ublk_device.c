@@ -41,10 +41,9 @@ struct ublk_device {
 static const cpu_set_t *cpus_of(struct ublk_device *device, const int *cpus, uint32_t q_id,
                                 cpu_set_t *set)
 {
+    uint32_t id = device->own.info.dev_id;
     if (!cpus)
-        return ublk_ctrl_affinity(&device->own.ctrl, device->own.info.dev_id, q_id, set) == 0
-                   ? set
-                   : NULL;
+        return ublk_ctrl_affinity(&device->own.ctrl, id, q_id, set) == 0 ? set : NULL;
     CPU_ZERO(set);
     CPU_SET((size_t)cpus[q_id], set);
     return set;
@@ -250,10 +249,11 @@ static void stop_device(struct ublk_device *device)
 {
     uint32_t id = device->own.info.dev_id;
     int result = all_ended(device) ? 0 : ublk_writeback(id);
-    if (result < 0)
+    if (result < 0) {
         log_write(device->own.log, LOG_WARN,
                   "not all that was written to ublk device %u could be kept: errno %d", id,
                   -result);
+    }
     result = ublk_ctrl_stop(&device->own.ctrl, id);
     if (result < 0 && result != -ENODEV)
         log_write(device->own.log, LOG_WARN, "ublk device %u cannot be stopped: errno %d", id,
@@ -264,11 +264,12 @@ int ublk_device_stop(struct ublk_device *device)
 {
     bool failed = queue_failure(device) < 0;
     stop_queues(device);
-    if (failed)
+    if (failed) {
         log_write(device->own.log, LOG_WARN, "ublk device %u is left to the next server",
                   device->own.info.dev_id);
-    else
+    } else {
         stop_device(device);
+    }
     int result = blk_device_sync(device->own.disk);
     end_queues(device);
     if (!failed)

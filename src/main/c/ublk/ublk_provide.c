@@ -77,10 +77,11 @@ static int wait_for_quiesced(struct ublk_provided *own, struct error *error)
 {
     uint32_t id = own->info.dev_id;
     uint64_t end_ns = ends_ns(DEATH_PATIENCE_MS);
-    if (own->info.state == UBLK_S_DEV_LIVE)
+    if (own->info.state == UBLK_S_DEV_LIVE) {
         log_write(own->log, LOG_INFO,
                   "ublk device %u: waiting for the kernel to notice that process %d is gone", id,
                   own->info.ublksrv_pid);
+    }
     int result = 0;
     while (own->info.state == UBLK_S_DEV_LIVE && later(own->stop_fd, end_ns))
         if ((result = ublk_ctrl_info(&own->ctrl, id, &own->info)) < 0)
