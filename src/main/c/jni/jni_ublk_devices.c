@@ -5,7 +5,7 @@
 #include "jni/jni_env.h"
 #include "ublk/ublk_admin.h"
 
-enum { DEVICES_MAX = 256, WORDS = io_ubiblk_nativelib_NativeUblkDevices_WORDS };
+enum { WORDS = io_ubiblk_nativelib_NativeUblkDevices_WORDS };
 
 _Static_assert(WORDS == 6, "what list puts down for a device");
 
@@ -13,9 +13,9 @@ JNIEXPORT jlongArray JNICALL Java_io_ubiblk_nativelib_NativeUblkDevices_listed(J
                                                                                jclass class)
 {
     (void)class;
-    struct ublk_admin_entry entries[DEVICES_MAX];
+    struct ublk_admin_entry entries[UBLK_DEVICES_MAX];
     struct error error = {0};
-    int count = ublk_admin_list(entries, DEVICES_MAX, &error);
+    int count = ublk_admin_list(entries, &error);
     if (count < 0) {
         jni_throw(env, "listing ublk devices", &error);
         return NULL;

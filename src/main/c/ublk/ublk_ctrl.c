@@ -9,11 +9,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
-enum { NO_QUEUE = 0xffff };
+enum { NO_QUEUE = 0xffff, DELETE_LIMIT_S = 5 };
 
 /* The old number is what an ioctl code has in its lowest byte. */
 static uint32_t code_of(const struct ublk_ctrl *ctrl, uint32_t command)
@@ -27,6 +30,23 @@ static int ask(struct ublk_ctrl *ctrl, uint32_t command, const struct ublksrv_ct
     int result = ublk_ring_begin(&ctrl->ring, code_of(ctrl, command), argument);
     if (result == 0)
         ublk_ring_wait(&ctrl->ring, NULL, 0, &answer);
+    return result < 0 ? result : answer < 0 ? answer : 0;
+}
+
+/* As ask; -ETIMEDOUT when the command is still under way after limit_s seconds. */
+static int ask_within(struct ublk_ctrl *ctrl, uint32_t command,
+                      const struct ublksrv_ctrl_cmd *argument, time_t limit_s)
+{
+    int timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    if (timer_fd < 0)
+        return -errno;
+    const struct itimerspec limit = {.it_value.tv_sec = limit_s};
+    timerfd_settime(timer_fd, 0, &limit, NULL);
+    int32_t answer = 0;
+    int result = ublk_ring_begin(&ctrl->ring, code_of(ctrl, command), argument);
+    if (result == 0 && ublk_ring_wait(&ctrl->ring, &timer_fd, 1, &answer) >= 0)
+        result = -ETIMEDOUT;
+    close(timer_fd);
     return result < 0 ? result : answer < 0 ? answer : 0;
 }
 
@@ -80,7 +100,17 @@ int ublk_ctrl_add(struct ublk_ctrl *ctrl, struct ublksrv_ctrl_dev_info *info)
 
 int ublk_ctrl_info(struct ublk_ctrl *ctrl, uint32_t dev_id, struct ublksrv_ctrl_dev_info *info)
 {
-    return ask_with(ctrl, UBLK_U_CMD_GET_DEV_INFO, dev_id, info, sizeof(*info), 0);
+    int result = ask_with(ctrl, UBLK_U_CMD_GET_DEV_INFO, dev_id, info, sizeof(*info), 0);
+    /* The device of a user without privileges wants its path to be told, from whomever. */
+    return result == -EINVAL ? -ENODEV : result;
+}
+
+int ublk_ctrl_node(uint32_t dev_id)
+{
+    char path[32];
+    snprintf(path, sizeof(path), "/dev/ublkc%u", dev_id);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
 }
 
 int ublk_ctrl_set_params(struct ublk_ctrl *ctrl, uint32_t dev_id, struct ublk_params *params)
@@ -124,9 +154,19 @@ int ublk_ctrl_stop(struct ublk_ctrl *ctrl, uint32_t dev_id)
     return ask_plain(ctrl, UBLK_U_CMD_STOP_DEV, dev_id);
 }
 
+int ublk_ctrl_stop_within(struct ublk_ctrl *ctrl, uint32_t dev_id, uint32_t limit_s)
+{
+    const struct ublksrv_ctrl_cmd argument = {.dev_id = dev_id, .queue_id = NO_QUEUE};
+    return ask_within(ctrl, UBLK_U_CMD_STOP_DEV, &argument, limit_s);
+}
+
 int ublk_ctrl_delete(struct ublk_ctrl *ctrl, uint32_t dev_id)
 {
-    return ask_plain(ctrl, UBLK_U_CMD_DEL_DEV, dev_id);
+    int result = ask_plain(ctrl, UBLK_U_CMD_DEL_DEV_ASYNC, dev_id);
+    if (result == 0 || result == -ENODEV)
+        return result;
+    const struct ublksrv_ctrl_cmd argument = {.dev_id = dev_id, .queue_id = NO_QUEUE};
+    return ask_within(ctrl, UBLK_U_CMD_DEL_DEV, &argument, DELETE_LIMIT_S);
 }
 
 static int compare_ids(const void *left, const void *right)
@@ -148,17 +188,30 @@ static bool id_of_node(const char *name, uint32_t *id)
     return true;
 }
 
-uint32_t ublk_ctrl_list(uint32_t *ids, uint32_t max)
+/* Returns how many there are, or -errno. */
+static int read_ids(DIR *directory, uint32_t *ids)
+{
+    int count = 0;
+    struct dirent *entry;
+    while (errno = 0, (entry = readdir(directory))) {
+        uint32_t id;
+        if (!id_of_node(entry->d_name, &id))
+            continue;
+        if (count == UBLK_DEVICES_MAX)
+            return -EOVERFLOW;
+        ids[count++] = id;
+    }
+    return errno ? -errno : count;
+}
+
+int ublk_ctrl_list(uint32_t *ids, struct error *error)
 {
     DIR *directory = opendir("/dev");
-    if (!directory)
-        return 0;
-    uint32_t count = 0;
-    struct dirent *entry;
-    while (count < max && (entry = readdir(directory)))
-        if (id_of_node(entry->d_name, &ids[count]))
-            count++;
-    closedir(directory);
-    qsort(ids, count, sizeof(*ids), compare_ids);
+    int count = directory ? read_ids(directory, ids) : -errno;
+    if (directory)
+        closedir(directory);
+    if (count < 0)
+        return error_set_errno(error, count, "looking for ublk devices in /dev");
+    qsort(ids, (size_t)count, sizeof(*ids), compare_ids);
     return count;
 }

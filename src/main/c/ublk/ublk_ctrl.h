@@ -30,7 +30,13 @@ void ublk_ctrl_close(struct ublk_ctrl *ctrl);
 /* Makes a device as info says; dev_id -1 lets the kernel choose. The kernel corrects info. */
 int ublk_ctrl_add(struct ublk_ctrl *ctrl, struct ublksrv_ctrl_dev_info *info);
 
+/* -ENODEV: there is none, or it belongs to a user without privileges (as no device of ours does).
+ */
 int ublk_ctrl_info(struct ublk_ctrl *ctrl, uint32_t dev_id, struct ublksrv_ctrl_dev_info *info);
+
+/* Opens the character device, which only one process can. Returns an owned descriptor, or -errno.
+ */
+int ublk_ctrl_node(uint32_t dev_id);
 
 /* Before the device is started. */
 int ublk_ctrl_set_params(struct ublk_ctrl *ctrl, uint32_t dev_id, struct ublk_params *params);
@@ -49,13 +55,23 @@ int ublk_ctrl_run(struct ublk_ctrl *ctrl, uint32_t dev_id, bool recovered);
 /* As ublk_ring_wait, for ublk_ctrl_run. */
 int ublk_ctrl_wait(struct ublk_ctrl *ctrl, const int *fds, uint32_t count, int32_t *result);
 
-/* Ends the block device once its requests have ended; what was fetched is aborted. */
+/* Ends the block device once the requests that its server has have ended; others fail. */
 int ublk_ctrl_stop(struct ublk_ctrl *ctrl, uint32_t dev_id);
 
-/* Removes the device; waits until nobody refers to its character device any more. */
+/* As ublk_ctrl_stop; -ETIMEDOUT when that takes longer. The kernel goes on, the ring is good for
+ * nothing but ublk_ctrl_close, and the process cannot end before those requests. */
+int ublk_ctrl_stop_within(struct ublk_ctrl *ctrl, uint32_t dev_id, uint32_t limit_s);
+
+/*
+ * Removes the device. It is gone when nobody has one of its nodes open any more, which a mounted
+ * file system has; a kernel that cannot but wait for that (before 6.9) gets 5 seconds, and then the
+ * result is -ETIMEDOUT and the ring good for nothing but ublk_ctrl_close.
+ */
 int ublk_ctrl_delete(struct ublk_ctrl *ctrl, uint32_t dev_id);
 
-/* Fills ids with the numbers of the host's devices, up to max, ascending; returns how many. */
-uint32_t ublk_ctrl_list(uint32_t *ids, uint32_t max);
+/* Fills ids (UBLK_DEVICES_MAX of them) with the numbers of the host's devices, ascending. Returns
+ * how many, or -errno with a sentence; never a part of them. */
+enum { UBLK_DEVICES_MAX = 1024 };
+int ublk_ctrl_list(uint32_t *ids, struct error *error);
 
 #endif

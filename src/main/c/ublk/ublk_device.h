@@ -2,31 +2,20 @@
 /*
  * The ublk front end of one disk: /dev/ublkbN from its making, or its taking over, to its end.
  *
- *   state in the kernel   how it comes about                        what a start does with it
- *   (none)                                                          makes it
- *   DEAD                  made and not started, or stopped          removes and makes it
- *   LIVE                  served                                    waits: its server may just have
- *                                                                   died
- *   QUIESCED              its server is gone; requests wait         takes it over
- *
- * A device carries a hash of the identity of the disk behind it, so that no other one is taken
- * over. A server that is killed leaves the device QUIESCED; what it had in flight is given to the
- * next one, which may carry it out a second time.
+ * A server that is killed leaves the device behind. What it had in flight is given to the next one
+ * (ublk_provide), which may carry it out a second time.
  */
 #ifndef UBIBLK_UBLK_UBLK_DEVICE_H
 #define UBIBLK_UBLK_UBLK_DEVICE_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "blk/blk_device.h"
-#include "ublk/ublk_ctrl.h"
+#include "ublk/ublk_provide.h"
 
 struct ublk_device;
-
-enum { UBLK_ANY_ID = -1 };
 
 /* Borrowed by ublk_device_start. */
 struct ublk_device_params {
@@ -56,9 +45,10 @@ uint32_t ublk_device_id(const struct ublk_device *device);
 int ublk_device_wait(struct ublk_device *device);
 
 /*
- * Stops the device: waits until its requests, writeback included, have ended, ends the queues,
- * syncs the disk, removes the device. One that cannot be served any more is left to the next
- * server. Returns 0, or -errno when the last sync failed. Frees the device in any case. Once.
+ * Stops the device: has written what the kernel holds of it, waits until its requests have ended,
+ * syncs the disk, ends the queues, removes the device. One that cannot be served any more is left
+ * to the next server. Returns 0, or -errno when the last sync failed. Frees the device in any case.
+ * Once.
  */
 int ublk_device_stop(struct ublk_device *device);
 

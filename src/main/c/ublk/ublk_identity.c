@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
  * Taking over the device of another disk would show one VM's or user's data under the name of
- * another's, so everything that can differ is compared.
+ * another's, so everything that can differ is compared. Numbers of inodes and block devices are
+ * used again; with the time of birth of a file, and the sequence number of a disk, they are not.
  *
  * Sizes follow from the disk: the logical block from the configuration, the physical one from how
  * the file wants to be accessed, a page at least.
@@ -9,10 +10,14 @@
 #include "ublk_identity.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/minmax.h"
@@ -28,15 +33,31 @@ static uint64_t hash_word(uint64_t hash, uint64_t word)
     return hash;
 }
 
+/* What the kernel counts up with every disk that it gets; 0 before Linux 5.15. */
+static uint64_t disk_sequence(int fd)
+{
+    uint64_t sequence = 0;
+    return ioctl(fd, BLKGETDISKSEQ, &sequence) == 0 ? sequence : 0;
+}
+
 int ublk_identity_hash(int fd, uint64_t *hash)
 {
-    struct stat status;
-    if (fstat(fd, &status) < 0)
+    struct statx status;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &status) < 0)
         return -errno;
-    bool block = S_ISBLK(status.st_mode);
-    uint64_t value = UINT64_C(0xcbf29ce484222325);
-    value = hash_word(value, block ? status.st_rdev : status.st_dev);
-    *hash = hash_word(value, block ? 0 : status.st_ino);
+    const struct statx_timestamp born =
+        status.stx_mask & STATX_BTIME ? status.stx_btime : (struct statx_timestamp){0};
+    bool block = S_ISBLK(status.stx_mode);
+    const uint64_t words[] = {
+        block ? makedev(status.stx_rdev_major, status.stx_rdev_minor)
+              : makedev(status.stx_dev_major, status.stx_dev_minor),
+        block ? 0 : status.stx_ino,
+        block ? disk_sequence(fd) : (uint64_t)born.tv_sec,
+        block ? 0 : born.tv_nsec,
+    };
+    *hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        *hash = hash_word(*hash, words[i]);
     return 0;
 }
 

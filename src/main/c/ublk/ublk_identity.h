@@ -11,7 +11,8 @@
 #include "blk/blk_device.h"
 #include "ublk/ublk_uapi.h"
 
-/* Hash of the identity of the file or block device that fd is open on. Returns 0 or -errno. */
+/* Hash of the identity of the file or block device that fd is open on, which no other one gets
+ * after it, where the kernel and the file system can tell. Returns 0 or -errno. */
 int ublk_identity_hash(int fd, uint64_t *hash);
 
 /* What the kernel is told of a disk: sizes, its cache, how much a request may carry. */

@@ -55,7 +55,11 @@ static size_t iods_bytes(uint32_t depth)
     return (depth * sizeof(struct ublksrv_io_desc) + page - 1) / page * page;
 }
 
-/* The driver's descriptors of one queue lie at a multiple of what the deepest queue takes. */
+/*
+ * The driver's descriptors of one queue lie at a multiple of what the deepest queue takes. From the
+ * first mapping on a device is this process's: no other can take it over before a queue of ours
+ * has fetched. So nothing that may fail comes between the two.
+ */
 static int map_iods(struct ublk_queue *queue, struct error *error)
 {
     const struct ublk_queue_params *params = &queue->params;
@@ -67,6 +71,7 @@ static int map_iods(struct ublk_queue *queue, struct error *error)
         return error_set_errno(error, -errno, "queue %u: mapping the driver's requests",
                                params->q_id);
     queue->iods = iods;
+    queue->tags.params.iods = iods;
     return 0;
 }
 
@@ -74,9 +79,7 @@ static int queue_open(void *argument, struct error *error)
 {
     struct ublk_queue *queue = argument;
     const struct ublk_queue_params *params = &queue->params;
-    int result = map_iods(queue, error);
-    if (result == 0)
-        result = blk_queue_create_with_commands(params->device, params->q_id, params->char_fd,
+    int result = blk_queue_create_with_commands(params->device, params->q_id, params->char_fd,
                                                 &queue->blk, error);
     if (result < 0)
         return result;
@@ -85,13 +88,13 @@ static int queue_open(void *argument, struct error *error)
         return error_set_errno(error, result, "queue %u: watching its eventfd", params->q_id);
     const struct ublk_tags_params tags = {
         .blk = queue->blk,
-        .iods = queue->iods,
         .q_id = params->q_id,
         .q_depth = params->q_depth,
         .buffer_bytes = params->buffer_bytes,
         .encoded = params->encoded,
     };
-    return ublk_tags_init(&queue->tags, &tags, error);
+    result = ublk_tags_init(&queue->tags, &tags, error);
+    return result < 0 ? result : map_iods(queue, error);
 }
 
 /* Fails what waits for a stripe once the time for that is over. */

@@ -3,8 +3,8 @@
  * The ring on which commands go to /dev/ublk-control, one at a time: where ublk_ctrl meets the
  * kernel, and tests take its place.
  *
- * ublk/ holds the ublk front end: the device's life (ublk_device), its control commands (ublk_ctrl)
- * and its queues (ublk_queue, ublk_tags). Requests themselves are blk's.
+ * ublk/ holds the ublk front end: the device's life (ublk_device, ublk_provide), its control
+ * commands (ublk_ctrl) and its queues (ublk_queue, ublk_tags). Requests themselves are blk's.
  */
 #ifndef UBIBLK_UBLK_UBLK_RING_H
 #define UBIBLK_UBLK_UBLK_RING_H

@@ -26,7 +26,7 @@
 /* Borrowed by ublk_tags_init, but for what it points to: that is kept. */
 struct ublk_tags_params {
     struct blk_queue *blk;
-    const struct ublksrv_io_desc *iods; /* the driver's, one per tag */
+    const struct ublksrv_io_desc *iods; /* the driver's, one per tag; may be set after init */
     uint32_t q_id;
     uint32_t q_depth;      /* at most the device's queue_size */
     uint32_t buffer_bytes; /* the most data of one request, in whole pages */

@@ -13,24 +13,30 @@
 
 #include "ublk/ublk_uapi.h"
 
-enum { FAKE_UBLK_DEVICES = 8, FAKE_UBLK_COMMANDS = 256 };
+enum { FAKE_UBLK_DEVICES = 8, FAKE_UBLK_COMMANDS = 256, DEL_DEV_ASYNC = 0x14 };
 
 struct fake_ublk_device {
     bool exists;
     struct ublksrv_ctrl_dev_info info;
     struct ublk_params params;
+    bool ready; /* a queue is, or was since the last START_USER_RECOVERY, which refuses else */
+    bool dirty; /* something waits to be written, which STOP_DEV makes lost */
+    bool lost;
+    bool opened; /* the block device: a DEL_DEV waits for that, and the number stays taken */
 };
 
 struct fake_ublk {
     struct fake_ublk_device devices[FAKE_UBLK_DEVICES];
     uint64_t features;   /* 0: GET_FEATURES is not known */
     bool legacy;         /* ioctl codes are not known */
+    bool waits_for_del;  /* DEL_DEV_ASYNC is not known */
     int open_result;     /* of the next opens */
     int begin_result;    /* of the next begins */
     uint32_t cpu_count;  /* queues are cut to it */
     uint8_t fail_number; /* the command with this number fails: once for fail_times */
     int fail_result;
     uint32_t fail_times;
+    bool stop_hangs;     /* for requests that do not end */
     bool run_hangs;      /* START_DEV and END_USER_RECOVERY stay under way */
     uint32_t live_looks; /* after so many more GET_DEV_INFO a LIVE device is QUIESCED */
     uint32_t commands[FAKE_UBLK_COMMANDS]; /* as they came */

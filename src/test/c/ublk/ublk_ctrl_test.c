@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Control commands, and every way in which the kernel answers them. */
-/* wrap: ublk_ring_open ublk_ring_close ublk_ring_begin ublk_ring_wait opendir */
+/* wrap: ublk_ring_open ublk_ring_close ublk_ring_begin ublk_ring_wait opendir readdir */
+/* wrap: timerfd_create timerfd_settime */
 #include "ublk/ublk_ctrl.h"
 
 #include "support/cmocka_test.h"
@@ -11,11 +12,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "support/fake_ublk.h"
 
-static const char *dev_directory; /* NULL: it cannot be read */
+static const char *dev_directory; /* NULL: it cannot be opened */
+static int readdir_errno;
+
+struct dirent *__wrap_readdir(DIR *directory);
+struct dirent *__real_readdir(DIR *directory);
+
+struct dirent *__wrap_readdir(DIR *directory)
+{
+    errno = readdir_errno;
+    return readdir_errno ? NULL : __real_readdir(directory);
+}
 
 DIR *__wrap_opendir(const char *path);
 DIR *__real_opendir(const char *path);
@@ -23,7 +36,31 @@ DIR *__real_opendir(const char *path);
 DIR *__wrap_opendir(const char *path)
 {
     assert_string_equal("/dev", path);
+    errno = ENOENT;
     return dev_directory ? __real_opendir(dev_directory) : NULL;
+}
+
+static bool timer_fails, time_is_over;
+static time_t limit_s;
+
+int __wrap_timerfd_create(int clock, int flags);
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *limit,
+                           struct itimerspec *old);
+
+int __wrap_timerfd_create(int clock, int flags)
+{
+    assert_int_equal(CLOCK_MONOTONIC, clock);
+    assert_int_equal(TFD_CLOEXEC, flags);
+    errno = EMFILE;
+    return timer_fails ? -1 : eventfd(time_is_over, EFD_CLOEXEC);
+}
+
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *limit,
+                           struct itimerspec *old)
+{
+    assert_true(fd >= 0 && flags == 0 && old == NULL);
+    limit_s = limit->it_value.tv_sec;
+    return 0;
 }
 
 static struct ublk_ctrl ctrl;
@@ -32,6 +69,9 @@ static int setup(void **state)
 {
     (void)state;
     fake_ublk_reset();
+    dev_directory = NULL;
+    readdir_errno = 0;
+    timer_fails = time_is_over = false;
     return 0;
 }
 
@@ -137,6 +177,51 @@ static void takes_a_device_through_its_life(void **state)
     close_ctrl();
 }
 
+static void removes_a_device_that_is_mounted(void **state)
+{
+    (void)state;
+    open_ctrl();
+    fake_ublk_plant(1, UBLK_S_DEV_LIVE, 1)->opened = true;
+    assert_int_equal(0, ublk_ctrl_delete(&ctrl, 1));
+    assert_int_equal(UBLK_S_DEV_DEAD, fake_ublk.devices[1].info.state);
+    close_ctrl();
+}
+
+static void waits_for_a_stop_for_a_while(void **state)
+{
+    (void)state;
+    fake_ublk_plant(1, UBLK_S_DEV_LIVE, 1);
+    open_ctrl();
+    fake_ublk.stop_hangs = time_is_over = true;
+    assert_int_equal(-ETIMEDOUT, ublk_ctrl_stop_within(&ctrl, 1, 7));
+    assert_int_equal(7, limit_s);
+    close_ctrl();
+    open_ctrl();
+    fake_ublk.stop_hangs = time_is_over = false;
+    assert_int_equal(0, ublk_ctrl_stop_within(&ctrl, 1, 7));
+    assert_int_equal(UBLK_S_DEV_DEAD, fake_ublk.devices[1].info.state);
+    close_ctrl();
+}
+
+static void waits_for_a_removal_for_a_while(void **state)
+{
+    (void)state;
+    fake_ublk.waits_for_del = true;
+    fake_ublk_plant(1, UBLK_S_DEV_LIVE, 1);
+    fake_ublk_plant(2, UBLK_S_DEV_LIVE, 1)->opened = true;
+    open_ctrl();
+    assert_int_equal(0, ublk_ctrl_delete(&ctrl, 1));
+    assert_false(fake_ublk.devices[1].exists);
+    time_is_over = true;
+    assert_int_equal(-ETIMEDOUT, ublk_ctrl_delete(&ctrl, 2));
+    assert_int_equal(5, limit_s);
+    close_ctrl();
+    open_ctrl();
+    timer_fails = true;
+    assert_int_equal(-EMFILE, ublk_ctrl_delete(&ctrl, 2));
+    close_ctrl();
+}
+
 static void hands_on_every_refusal(void **state)
 {
     (void)state;
@@ -150,6 +235,10 @@ static void hands_on_every_refusal(void **state)
     assert_int_equal(-ENODEV, ublk_ctrl_stop(&ctrl, 7));
     assert_int_equal(-ENODEV, ublk_ctrl_delete(&ctrl, 7));
     assert_int_equal(-ENODEV, ublk_ctrl_params(&ctrl, 7, &params));
+    fake_ublk.fail_number = UBLK_CMD_GET_DEV_INFO;
+    fake_ublk.fail_result = -EINVAL; /* is not for us to see */
+    fake_ublk.fail_times = 1;
+    assert_int_equal(-ENODEV, ublk_ctrl_info(&ctrl, 1, &info));
     cpu_set_t cpus;
     assert_int_equal(-ENODEV, ublk_ctrl_affinity(&ctrl, 7, 0, &cpus));
     fake_ublk.begin_result = -EBADF; /* of the ring itself */
@@ -161,6 +250,7 @@ static void hands_on_every_refusal(void **state)
 static void finds_devices_by_their_nodes(void **state)
 {
     (void)state;
+    struct error error = {0};
     char directory[] = "/tmp/ubiblk-dev-XXXXXX";
     assert_non_null(mkdtemp(directory));
     const char *const names[] = {"ublkc12", "ublkc3",  "ublkb3",       "ublkc",
@@ -171,19 +261,42 @@ static void finds_devices_by_their_nodes(void **state)
         close(open(path, O_CREAT | O_WRONLY, 0600));
     }
     dev_directory = directory;
-    uint32_t ids[8];
-    assert_int_equal(3, ublk_ctrl_list(ids, 8));
+    uint32_t ids[UBLK_DEVICES_MAX];
+    assert_int_equal(3, ublk_ctrl_list(ids, &error));
     assert_int_equal(3, ids[0]);
     assert_int_equal(7, ids[1]);
     assert_int_equal(12, ids[2]);
-    assert_int_equal(2, ublk_ctrl_list(ids, 2));
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
         unlink(path);
     }
     rmdir(directory);
-    dev_directory = NULL;
-    assert_int_equal(0, ublk_ctrl_list(ids, 8));
+}
+
+static void lists_all_devices_or_none(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    uint32_t ids[UBLK_DEVICES_MAX];
+    assert_int_equal(-ENOENT, ublk_ctrl_list(ids, &error));
+    assert_non_null(strstr(error.message, "looking for ublk devices in /dev"));
+    char directory[] = "/tmp/ubiblk-dev-XXXXXX", path[64];
+    assert_non_null(mkdtemp(directory));
+    dev_directory = directory;
+    for (int i = 0; i <= UBLK_DEVICES_MAX; i++) {
+        snprintf(path, sizeof(path), "%s/ublkc%d", directory, i);
+        close(open(path, O_CREAT | O_WRONLY, 0600));
+    }
+    assert_int_equal(-EOVERFLOW, ublk_ctrl_list(ids, &error));
+    unlink(path);
+    assert_int_equal(UBLK_DEVICES_MAX, ublk_ctrl_list(ids, &error));
+    readdir_errno = EIO;
+    assert_int_equal(-EIO, ublk_ctrl_list(ids, &error));
+    for (int i = 0; i < UBLK_DEVICES_MAX; i++) {
+        snprintf(path, sizeof(path), "%s/ublkc%d", directory, i);
+        unlink(path);
+    }
+    rmdir(directory);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, setup)
@@ -195,8 +308,12 @@ int main(void)
         TEST(speaks_plain_numbers_to_one_that_does_not),
         TEST(opens_only_where_it_may),
         TEST(takes_a_device_through_its_life),
+        TEST(removes_a_device_that_is_mounted),
+        TEST(waits_for_a_stop_for_a_while),
+        TEST(waits_for_a_removal_for_a_while),
         TEST(hands_on_every_refusal),
         TEST(finds_devices_by_their_nodes),
+        TEST(lists_all_devices_or_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

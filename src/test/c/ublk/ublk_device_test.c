@@ -5,7 +5,7 @@
  */
 /* wrap: ublk_ring_open ublk_ring_close ublk_ring_begin ublk_ring_wait ublk_ctrl_list */
 /* wrap: ublk_queue_create ublk_queue_stop ublk_queue_ended ublk_queue_failure */
-/* wrap: ublk_queue_destroy open eventfd calloc fdatasync clock_gettime */
+/* wrap: ublk_writeback ublk_queue_destroy open eventfd calloc fdatasync */
 #include "ublk/ublk_device.h"
 
 #include "support/cmocka_test.h"
@@ -16,7 +16,6 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/event.h"
@@ -25,7 +24,7 @@
 #include "ublk/ublk_identity.h"
 #include "ublk/ublk_queue.h"
 
-enum { QUEUES = 2, DEPTH = 16, OPENS_MAX = 4 };
+enum { QUEUES = 2, DEPTH = 16 };
 
 /* What stands for a queue. */
 struct ublk_queue {
@@ -40,33 +39,30 @@ static struct ublk_queue queues[QUEUES];
 static uint32_t create_fails_at; /* 1: the first queue */
 static int create_failure;       /* not 0: queues end at once, for that reason */
 static int ended_fd;
-static int open_errnos[OPENS_MAX]; /* of the next opens of a character device; 0: it opens */
-static uint32_t opens;
-static uint32_t queues_at_stop, queues_at_delete;
+static int open_errno; /* of opens of a character device; 0: it opens */
+static uint16_t number_state;
+static uint32_t queues_at_stop, queues_at_sync, queues_at_delete;
 static bool eventfd_fails, calloc_fails;
-static int sync_errno;
-static uint64_t skipped_ns; /* every look at the clock is so much later */
-static uint64_t skip_ns;
+static int sync_errno, writeback_result;
 
-uint32_t __wrap_ublk_ctrl_list(uint32_t *ids, uint32_t max);
+int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error);
 int __wrap_ublk_queue_create(const struct ublk_queue_params *params, struct ublk_queue **out,
                              struct error *error);
 void __wrap_ublk_queue_stop(struct ublk_queue *queue, uint64_t deadline_ns);
 bool __wrap_ublk_queue_ended(const struct ublk_queue *queue);
 int __wrap_ublk_queue_failure(const struct ublk_queue *queue);
 void __wrap_ublk_queue_destroy(struct ublk_queue *queue);
+int __wrap_ublk_writeback(uint32_t dev_id);
 int __wrap_open(const char *path, int flags, ...);
 int __real_eventfd(unsigned count, int flags);
 int __wrap_eventfd(unsigned count, int flags);
 void *__real_calloc(size_t count, size_t byte_len);
 void *__wrap_calloc(size_t count, size_t byte_len);
 int __wrap_fdatasync(int fd);
-int __real_clock_gettime(clockid_t clock, struct timespec *now);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 
-uint32_t __wrap_ublk_ctrl_list(uint32_t *ids, uint32_t max)
+int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error)
 {
-    assert_true(max >= FAKE_UBLK_DEVICES);
+    (void)list_error;
     for (uint32_t i = 0; i < FAKE_UBLK_DEVICES; i++)
         ids[i] = i;
     return FAKE_UBLK_DEVICES;
@@ -114,14 +110,30 @@ void __wrap_ublk_queue_destroy(struct ublk_queue *queue)
         queue->exists = false;
 }
 
+int __wrap_ublk_writeback(uint32_t dev_id)
+{
+    struct fake_ublk_device *written = &fake_ublk.devices[dev_id];
+    assert_true(written->exists);
+    assert_int_equal(UBLK_S_DEV_LIVE, written->info.state);
+    assert_true(queues[0].exists); /* or it waits for ever */
+    for (int i = 0; i < QUEUES; i++)
+        assert_true(!queues[i].exists || queues[i].stop_deadline_ns > 0);
+    written->dirty = writeback_result != 0;
+    return writeback_result;
+}
+
 int __wrap_open(const char *path, int flags, ...)
 {
     assert_int_equal(0, strncmp("/dev/ublkc", path, 10));
     assert_true(fake_ublk.devices[path[10] - '0'].exists);
     assert_int_equal(O_RDWR | O_CLOEXEC, flags);
-    errno = opens < OPENS_MAX ? open_errnos[opens] : 0;
-    opens++;
+    errno = open_errno;
     return errno ? -1 : memfd_create("ublkc", MFD_CLOEXEC);
+}
+
+static uint32_t queues_there(void)
+{
+    return (uint32_t)queues[0].exists + queues[1].exists;
 }
 
 int __wrap_eventfd(unsigned count, int flags)
@@ -138,16 +150,9 @@ void *__wrap_calloc(size_t count, size_t byte_len)
 int __wrap_fdatasync(int fd)
 {
     (void)fd;
+    queues_at_sync = queues_there();
     errno = sync_errno;
     return sync_errno ? -1 : 0;
-}
-
-int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
-{
-    int result = __real_clock_gettime(clock, now);
-    skipped_ns += skip_ns;
-    now->tv_sec += (time_t)(skipped_ns / 1000000000u);
-    return result;
 }
 
 static struct test_device *test;
@@ -156,16 +161,11 @@ static struct error error;
 static uint64_t hash;
 static int stop_fd;
 
-static uint32_t queues_there(void)
-{
-    return (uint32_t)queues[0].exists + queues[1].exists;
-}
-
 static void note_order(uint8_t number)
 {
     if (number == UBLK_CMD_STOP_DEV)
         queues_at_stop = queues_there();
-    if (number == UBLK_CMD_DEL_DEV)
+    if (number == DEL_DEV_ASYNC)
         queues_at_delete = queues_there();
 }
 
@@ -175,13 +175,12 @@ static int setup(void **state)
     fake_ublk_reset();
     fake_ublk.before = note_order;
     memset(queues, 0, sizeof(queues));
-    memset(open_errnos, 0, sizeof(open_errnos));
-    create_fails_at = opens = 0;
+    create_fails_at = 0;
+    open_errno = 0;
     create_failure = 0;
     eventfd_fails = calloc_fails = false;
-    sync_errno = 0;
-    skip_ns = skipped_ns = 0;
-    queues_at_stop = queues_at_delete = 99;
+    sync_errno = writeback_result = 0;
+    queues_at_stop = queues_at_sync = queues_at_delete = 99;
     device = NULL;
     error = (struct error){0};
     test = test_device_create(
@@ -252,10 +251,13 @@ static void makes_starts_stops_and_removes_a_device(void **state)
     assert_int_equal(QUEUES, queues_there());
     assert_int_equal(1, queues[1].cpu); /* as the kernel advises */
     assert_true(test->device.private_memory);
+    fake_ublk.devices[0].dirty = true;
     assert_int_equal(0, stop());
+    assert_false(made->lost);
     assert_false(fake_ublk.devices[0].exists);
-    assert_true(fake_ublk_place(UBLK_CMD_STOP_DEV) < fake_ublk_place(UBLK_CMD_DEL_DEV));
+    assert_true(fake_ublk_place(UBLK_CMD_STOP_DEV) < fake_ublk_place(DEL_DEV_ASYNC));
     assert_int_equal(QUEUES, queues_at_stop); /* which carry out what it waits for */
+    assert_int_equal(QUEUES, queues_at_sync); /* which keep the number meanwhile */
     assert_int_equal(0, queues_at_delete);    /* which waits until they are gone */
     assert_true(queues[0].stop_deadline_ns > 0 && queues[0].stop_deadline_ns < UINT64_MAX);
 }
@@ -281,14 +283,6 @@ static void has_as_many_queues_as_the_kernel_gives(void **state)
     assert_true(test_device_logged(test, "one queue per CPU at most: 1"));
 }
 
-static void warns_where_a_device_cannot_be_kept(void **state)
-{
-    (void)state;
-    fake_ublk.features = UBLK_F_CMD_IOCTL_ENCODE;
-    assert_int_equal(0, start(UBLK_ANY_ID));
-    assert_true(test_device_logged(test, "cannot keep a device"));
-}
-
 static void says_why_no_device_is_made(void **state)
 {
     (void)state;
@@ -301,7 +295,6 @@ static void says_why_no_device_is_made(void **state)
         const char *text;
     } refusals[] = {
         {UBLK_CMD_ADD_DEV, -EPERM, "CAP_SYS_ADMIN"},
-        {UBLK_CMD_ADD_DEV, -ENOMEM, "does not make a ublk device"},
         {UBLK_CMD_SET_PARAMS, -EINVAL, "refuses the parameters"},
         {UBLK_CMD_START_DEV, -EINTR, "starting ublk device 0"},
     };
@@ -326,21 +319,11 @@ static void says_why_no_device_is_made(void **state)
     test->device.queue_size = DEPTH;
 }
 
-static void waits_for_the_node_of_the_character_device(void **state)
-{
-    (void)state;
-    open_errnos[0] = ENOENT;
-    open_errnos[1] = EBUSY;
-    assert_int_equal(0, start(UBLK_ANY_ID));
-    assert_int_equal(3, opens);
-}
-
 static void does_not_wait_for_a_node_that_it_may_not_open(void **state)
 {
     (void)state;
-    open_errnos[0] = EACCES;
+    open_errno = EACCES;
     refused(-EACCES, UBLK_ANY_ID, "cannot open /dev/ublkc0");
-    assert_int_equal(1, opens);
     assert_false(fake_ublk.devices[0].exists);
 }
 
@@ -365,60 +348,6 @@ static void takes_over_the_device_of_its_disk(void **state)
     assert_int_equal(UBLK_S_DEV_LIVE, fake_ublk.devices[3].info.state);
     assert_true(test_device_logged(test, "taking over ublk device 3 from process 4711"));
     assert_int_equal(UBLK_S_DEV_QUIESCED, fake_ublk.devices[0].info.state);
-}
-
-static void waits_until_the_kernel_has_noticed_that_the_server_is_gone(void **state)
-{
-    (void)state;
-    plant_ours(1, UBLK_S_DEV_LIVE);
-    fake_ublk.live_looks = 3;
-    fake_ublk.fail_number = UBLK_CMD_START_USER_RECOVERY;
-    fake_ublk.fail_result = -EBUSY;
-    fake_ublk.fail_times = 2;
-    assert_int_equal(0, start(1));
-    assert_int_equal(3, fake_ublk_count(UBLK_CMD_START_USER_RECOVERY));
-}
-
-static void leaves_a_device_alone_that_is_served(void **state)
-{
-    (void)state;
-    plant_ours(1, UBLK_S_DEV_LIVE);
-    skip_ns = 3000000000;
-    refused(-EBUSY, UBLK_ANY_ID, "ublk device 1 is being served by process 4711");
-    assert_int_equal(UBLK_S_DEV_LIVE, fake_ublk.devices[1].info.state);
-}
-
-static void makes_a_device_anew_that_was_never_started(void **state)
-{
-    (void)state;
-    plant_ours(2, UBLK_S_DEV_DEAD)->params.basic.dev_sectors = 0;
-    assert_int_equal(0, start(UBLK_ANY_ID));
-    assert_int_equal(2, ublk_device_id(device));
-    assert_int_equal(1, fake_ublk_count(UBLK_CMD_DEL_DEV));
-    assert_int_equal(1, fake_ublk_count(UBLK_CMD_START_DEV));
-}
-
-static void never_takes_another_disks_device(void **state)
-{
-    (void)state;
-    plant_ours(2, UBLK_S_DEV_QUIESCED)->info.ublksrv_flags = hash + 1;
-    refused(-EINVAL, 2, "ublk device 2 is not of this disk");
-    assert_int_equal(UBLK_S_DEV_QUIESCED, fake_ublk.devices[2].info.state);
-    assert_int_equal(0, start(UBLK_ANY_ID)); /* but makes one */
-    assert_int_equal(0, ublk_device_id(device));
-}
-
-static void takes_over_nothing_that_does_not_match(void **state)
-{
-    (void)state;
-    plant_ours(2, UBLK_S_DEV_QUIESCED)->params.basic.dev_sectors = 99;
-    refused(-EINVAL, UBLK_ANY_ID, "has 99 sectors");
-    plant_ours(2, 3); /* FAIL_IO: its requests have failed */
-    refused(-EBUSY, UBLK_ANY_ID, "in state 3");
-    plant_ours(4, UBLK_S_DEV_QUIESCED);
-    plant_ours(2, UBLK_S_DEV_QUIESCED);
-    refused(-EEXIST, UBLK_ANY_ID, "ublk devices 2 and 4 are both of this disk");
-    assert_int_equal(0, start(4));
 }
 
 static void leaves_what_it_could_not_take_over(void **state)
@@ -459,8 +388,39 @@ static void notices_that_somebody_else_stopped_it(void **state)
     queues[1].ended = true;
     event_signal(ended_fd);
     assert_int_equal(1, ublk_device_wait(device));
-    fake_ublk.devices[0].exists = false; /* removed as well */
+    fake_ublk.devices[0].info.state = UBLK_S_DEV_DEAD; /* there is nothing to be written to */
     assert_int_equal(0, stop());
+    assert_false(fake_ublk.devices[0].exists);
+}
+
+/* It is stopped, removed, and its number another disk's, who is served. */
+static void give_the_number_away(uint8_t number)
+{
+    const struct fake_ublk_device *planted = &fake_ublk.devices[0];
+    if (number == UBLK_CMD_GET_DEV_INFO && planted->exists && planted->info.ublksrv_flags == hash)
+        fake_ublk_plant(0, number_state, hash + 1);
+}
+
+static void leaves_its_number_to_who_has_it(void **state)
+{
+    (void)state;
+    const uint16_t states[] = {UBLK_S_DEV_LIVE, UBLK_S_DEV_QUIESCED, UBLK_S_DEV_DEAD};
+    for (int i = 0; i < 3; i++) {
+        fake_ublk_reset();
+        assert_int_equal(0, start(UBLK_ANY_ID));
+        number_state = states[i];
+        fake_ublk.before = give_the_number_away;
+        assert_int_equal(0, stop());
+        assert_true(fake_ublk.devices[0].exists);
+        assert_int_equal(states[i], fake_ublk.devices[0].info.state);
+        fake_ublk_reset();
+        fake_ublk.before = give_the_number_away;
+        create_fails_at = 1; /* a start that fails */
+        number_state = states[i];
+        refused(-ENOMEM, UBLK_ANY_ID, "no queue");
+        assert_true(fake_ublk.devices[0].exists);
+        create_fails_at = 0;
+    }
 }
 
 static void leaves_a_device_to_the_next_server_when_a_queue_failed(void **state)
@@ -474,7 +434,7 @@ static void leaves_a_device_to_the_next_server_when_a_queue_failed(void **state)
     assert_int_equal(0, stop());
     assert_true(fake_ublk.devices[0].exists);
     assert_int_equal(0, fake_ublk_count(UBLK_CMD_STOP_DEV));
-    assert_int_equal(0, fake_ublk_count(UBLK_CMD_DEL_DEV));
+    assert_int_equal(0, fake_ublk_count(DEL_DEV_ASYNC));
 }
 
 static void ends_although_the_last_commands_fail(void **state)
@@ -486,11 +446,24 @@ static void ends_although_the_last_commands_fail(void **state)
     fake_ublk.fail_times = 1;
     assert_int_equal(0, stop());
     assert_true(test_device_logged(test, "cannot be stopped"));
+    assert_true(test_device_logged(test, "ublk device 0 is not stopped"));
+    fake_ublk.devices[0].exists = false;
     assert_int_equal(0, start(UBLK_ANY_ID));
     fake_ublk.fail_number = UBLK_CMD_DEL_DEV;
+    fake_ublk.waits_for_del = true;
     fake_ublk.fail_times = 1;
     assert_int_equal(0, stop());
     assert_true(test_device_logged(test, "cannot be removed"));
+}
+
+static void warns_when_not_all_could_be_written(void **state)
+{
+    (void)state;
+    assert_int_equal(0, start(UBLK_ANY_ID));
+    writeback_result = -EIO;
+    assert_int_equal(0, stop());
+    assert_true(test_device_logged(test, "not all that was written to ublk device 0"));
+    assert_false(fake_ublk.devices[0].exists);
 }
 
 static void tells_when_the_last_sync_failed(void **state)
@@ -510,22 +483,17 @@ int main(void)
         TEST(makes_starts_stops_and_removes_a_device),
         TEST(takes_the_number_and_the_cpus_that_are_asked_for),
         TEST(has_as_many_queues_as_the_kernel_gives),
-        TEST(warns_where_a_device_cannot_be_kept),
         TEST(says_why_no_device_is_made),
-        TEST(waits_for_the_node_of_the_character_device),
         TEST(does_not_wait_for_a_node_that_it_may_not_open),
         TEST(gives_up_when_a_queue_is_refused),
         TEST(takes_over_the_device_of_its_disk),
-        TEST(waits_until_the_kernel_has_noticed_that_the_server_is_gone),
-        TEST(leaves_a_device_alone_that_is_served),
-        TEST(makes_a_device_anew_that_was_never_started),
-        TEST(never_takes_another_disks_device),
-        TEST(takes_over_nothing_that_does_not_match),
         TEST(leaves_what_it_could_not_take_over),
         TEST(a_start_that_is_told_to_stop_does_not_wait_for_stripes),
         TEST(notices_that_somebody_else_stopped_it),
+        TEST(leaves_its_number_to_who_has_it),
         TEST(leaves_a_device_to_the_next_server_when_a_queue_failed),
         TEST(ends_although_the_last_commands_fail),
+        TEST(warns_when_not_all_could_be_written),
         TEST(tells_when_the_last_sync_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Which device belongs to which disk, and what the kernel is told of a disk. */
+/* wrap: statx ioctl */
 #include "ublk/ublk_identity.h"
 
 #include "support/cmocka_test.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -19,10 +23,41 @@ static struct error error;
 
 enum { HASH = 0x1234 };
 
+static struct statx statx_result; /* stx_mode 0: what is really so */
+static uint64_t disk_sequence;    /* 0: not known */
+
+int __real_statx(int fd, const char *path, int flags, unsigned mask, struct statx *out);
+int __wrap_statx(int fd, const char *path, int flags, unsigned mask, struct statx *out);
+int __wrap_ioctl(int fd, unsigned long request, ...);
+
+int __wrap_statx(int fd, const char *path, int flags, unsigned mask, struct statx *out)
+{
+    if (statx_result.stx_mode == 0)
+        return __real_statx(fd, path, flags, mask, out);
+    *out = statx_result;
+    return 0;
+}
+
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+    (void)fd;
+    assert_int_equal(BLKGETDISKSEQ, request);
+    va_list arguments;
+    va_start(arguments, request);
+    uint64_t *sequence = va_arg(arguments, uint64_t *);
+    va_end(arguments);
+    errno = ENOTTY;
+    if (disk_sequence == 0)
+        return -1;
+    *sequence = disk_sequence;
+    return 0;
+}
+
 static int setup(void **state)
 {
     (void)state;
     memset(&disk, 0, sizeof(disk));
+    memset(&statx_result, 0, sizeof(statx_result));
     disk.capacity = 2048;
     disk.queue_count = 2;
     disk.queue_size = 64;
@@ -105,6 +140,53 @@ static void a_hash_is_of_the_file_and_not_of_its_name(void **state)
     assert_int_equal(-EBADF, ublk_identity_hash(-1, &again));
 }
 
+static uint64_t hash_now(void)
+{
+    uint64_t hash = 0;
+    assert_int_equal(0, ublk_identity_hash(0, &hash));
+    return hash;
+}
+
+static void a_number_that_is_used_again_is_of_another_file(void **state)
+{
+    (void)state;
+    statx_result = (struct statx){
+        .stx_mask = STATX_BTIME, .stx_mode = S_IFREG, .stx_dev_minor = 3, .stx_ino = 99};
+    statx_result.stx_btime.tv_sec = 1000;
+    uint64_t first = hash_now();
+    statx_result.stx_btime.tv_nsec = 1;
+    assert_true(hash_now() != first);
+    statx_result.stx_btime = (struct statx_timestamp){.tv_sec = 1001};
+    assert_true(hash_now() != first);
+    statx_result.stx_mask = 0; /* no such time here, whatever is in it */
+    first = hash_now();
+    statx_result.stx_btime.tv_sec = 1001;
+    assert_true(hash_now() == first);
+    statx_result.stx_dev_minor = 4;
+    assert_true(hash_now() != first);
+}
+
+static void a_number_that_is_used_again_is_of_another_disk(void **state)
+{
+    (void)state;
+    statx_result = (struct statx){
+        .stx_mask = STATX_BTIME, .stx_mode = S_IFBLK, .stx_rdev_minor = 3, .stx_ino = 99};
+    disk_sequence = 7;
+    uint64_t first = hash_now();
+    disk_sequence = 8;
+    assert_true(hash_now() != first);
+    disk_sequence = 7;
+    statx_result.stx_ino = 98; /* of the node, which may be made again */
+    statx_result.stx_btime.tv_sec = 1001;
+    assert_true(hash_now() == first);
+    statx_result.stx_rdev_minor = 4;
+    assert_true(hash_now() != first);
+    disk_sequence = 0; /* the kernel does not know */
+    first = hash_now();
+    disk_sequence = 1;
+    assert_true(hash_now() != first);
+}
+
 static void matches_what_it_would_make_itself(void **state)
 {
     (void)state;
@@ -161,9 +243,14 @@ static void names_what_does_not_match(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(tells_the_kernel_of_the_disk),      TEST(a_request_fits_into_whole_pages),
-        TEST(asks_for_what_the_kernel_has),      TEST(a_hash_is_of_the_file_and_not_of_its_name),
-        TEST(matches_what_it_would_make_itself), TEST(a_host_with_fewer_cpus_has_fewer_queues),
+        TEST(tells_the_kernel_of_the_disk),
+        TEST(a_request_fits_into_whole_pages),
+        TEST(asks_for_what_the_kernel_has),
+        TEST(a_hash_is_of_the_file_and_not_of_its_name),
+        TEST(a_number_that_is_used_again_is_of_another_file),
+        TEST(a_number_that_is_used_again_is_of_another_disk),
+        TEST(matches_what_it_would_make_itself),
+        TEST(a_host_with_fewer_cpus_has_fewer_queues),
         TEST(names_what_does_not_match),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,7 +40,7 @@ static _Atomic int watch_result;
 static _Atomic int wait_result;
 static bool eventfd_fails;
 static bool thread_fails;
-static _Atomic int mmap_countdown;
+static _Atomic bool mapped, map_fails; /* the driver's descriptors */
 
 int __real_io_engine_create(const struct io_engine_params *params, struct io_engine **out,
                             struct error *error);
@@ -101,9 +101,12 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 
 void *__wrap_mmap(void *address, size_t byte_len, int protection, int flags, int fd, off_t offset)
 {
-    errno = ENOMEM;
-    if (atomic_load(&mmap_countdown) > 0 && atomic_fetch_sub(&mmap_countdown, 1) == 1)
-        return MAP_FAILED;
+    if (flags == (MAP_SHARED | MAP_POPULATE) && protection == PROT_READ) {
+        atomic_store(&mapped, true);
+        errno = ENOMEM;
+        if (atomic_load(&map_fails))
+            return MAP_FAILED;
+    }
     return __real_mmap(address, byte_len, protection, flags, fd, offset);
 }
 
@@ -143,6 +146,7 @@ static int setup(void **state)
     driver_init(&driver);
     f->lazy = lazy_device_create(&params);
     f->lazy->device->private_memory = true;
+    atomic_store(&mapped, false);
     for (uint32_t stripe = 0; stripe < STRIPES - 1; stripe++) {
         lazy_device_fetch(f->lazy, stripe);
         lazy_device_commit(f->lazy, stripe);
@@ -312,10 +316,11 @@ static void says_why_it_cannot_be_made(void **state)
     thread_fails = true;
     assert_int_equal(-EAGAIN, create(f, &error));
     thread_fails = false;
-    atomic_store(&mmap_countdown, 1); /* the descriptors */
+    assert_false(atomic_load(&mapped)); /* else nobody could take the device over */
+    atomic_store(&map_fails, true);
     assert_int_equal(-ENOMEM, create(f, &error));
     assert_non_null(strstr(error.message, "mapping the driver's requests"));
-    atomic_store(&mmap_countdown, 0);
+    atomic_store(&map_fails, false);
     f->lazy->device->io_engine = IO_ENGINE_SYNC;
     assert_int_equal(-ENOTSUP, create(f, &error));
     f->lazy->device->io_engine = IO_ENGINE_URING;
