@@ -4,8 +4,9 @@
 # The guest's kernel: Debian's own package, unpacked into a cache and never installed.
 #
 # Sourced by run.sh, and by checks that boot it otherwise. It is kept in
-# ${XDG_CACHE_HOME:-$HOME/.cache}/ubiblk-guest (or UBIBLK_GUEST_CACHE). A bzImage boots as well, but its decompressor runs under emulation and takes a
-# good part of the boot, so the kernel is unpacked here if that can be done, and enters through PVH.
+# ${XDG_CACHE_HOME:-$HOME/.cache}/ubiblk-guest (or UBIBLK_GUEST_CACHE). A bzImage boots as well, but
+# its decompressor runs under emulation and takes a good part of the boot, so the kernel is unpacked
+# here if that can be done, and enters through PVH.
 
 # Prints the concrete kernel packages to try, best first: the names users install are metapackages.
 kernel_candidates()
