@@ -60,6 +60,13 @@ boot_watch()
     done
 }
 
+# Whether the guest, whose serial line went to $1, has ended before its init said that it is there,
+# and so before anybody has used the disk: a firmware that hangs, a kernel that emulation breaks.
+boot_was_lost()
+{
+    ! backend_ended && ! grep -q '^guest: Linux .* is up' "$1"
+}
+
 # Boots the guest for step $1 (write or verify) with its serial line in $2. Succeeds when the
 # guest ran to its end, whatever it found.
 boot_guest()
@@ -70,8 +77,8 @@ boot_guest()
         boot_start "$step" "$log"
         end=$(boot_watch "$log")
         boot_kill
-        [ "$end" = silent ] || break
-        say "guest printed nothing in $boot_silence_s s (attempt $attempt of $boot_attempts)"
+        boot_was_lost "$log" || break
+        say "emulation lost the guest before its init (attempt $attempt of $boot_attempts)"
     done
     case $end in
     silent) echo "the guest never printed anything" >&2 ;;
