@@ -94,11 +94,17 @@ static int queue_open(void *argument, struct error *error)
     return ublk_tags_init(&queue->tags, &tags, error);
 }
 
+/* Whether the driver is told nothing more: tags end, and it keeps their requests. */
+static bool giving_up(const struct ublk_queue *queue)
+{
+    return queue->engine_failed || queue->tags.failure != 0 || atomic_load(&queue->leaving);
+}
+
 /* Fails what waits for a stripe once the time for that is over. */
 static void expire(struct ublk_queue *queue, uint64_t now_ns)
 {
-    if (blk_queue_held(queue->blk) > 0 && (now_ns >= atomic_load(&queue->stop_deadline_ns) ||
-                                           queue->engine_failed || atomic_load(&queue->leaving)))
+    if (blk_queue_held(queue->blk) > 0 &&
+        (now_ns >= atomic_load(&queue->stop_deadline_ns) || giving_up(queue)))
         blk_queue_expire_held(queue->blk);
 }
 
@@ -128,13 +134,6 @@ static void sleep_until_event(struct ublk_queue *queue, uint64_t now_ns)
     poll(NULL, 0, FAILED_PAUSE_MS);
 }
 
-/* Whether the thread may go although the driver has tags left. */
-static bool may_leave(const struct ublk_queue *queue)
-{
-    return (queue->engine_failed || atomic_load(&queue->leaving)) &&
-           blk_queue_busy(queue->blk) == 0;
-}
-
 static void note_end(struct ublk_queue *queue)
 {
     if (queue->failure == 0 && queue->tags.failure != 0) {
@@ -157,11 +156,13 @@ static void queue_loop(void *argument)
         ublk_tags_take(&queue->tags, now_ns);
         expire(queue, now_ns);
         blk_queue_issue(queue->blk, now_ns);
-        if (queue->engine_failed || atomic_load(&queue->leaving))
+        if (giving_up(queue))
             ublk_tags_drop(&queue->tags);
         else
             ublk_tags_answer(&queue->tags);
-    } while (!ublk_tags_over(&queue->tags) && !may_leave(queue));
+        /* The driver may have tags left when we give up. */
+    } while (!ublk_tags_over(&queue->tags) &&
+             !(giving_up(queue) && blk_queue_busy(queue->blk) == 0));
     note_end(queue);
 }
 

@@ -283,6 +283,20 @@ static void tells_that_a_command_was_refused(void **state)
     assert_int_equal(-EINVAL, ublk_queue_failure(f->queue));
 }
 
+/* The request of the tag would hang otherwise: nobody can commit it any more. */
+static void ends_when_one_command_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t sector = (STRIPES - 1) * LAZY_STRIPE_SECTORS;
+    send(f, 0, UBLK_IO_OP_READ, sector, 1);
+    driver_await(&driver, 3);
+    driver_complete(&driver, 3, -EINVAL);
+    await_end(f);
+    assert_int_equal(-EINVAL, ublk_queue_failure(f->queue));
+    assert_false(driver_has(&driver, 0)); /* not committed: the next server gets it */
+    assert_true(driver_has(&driver, 1));
+}
+
 static void ends_when_its_engine_fails(void **state)
 {
     struct fixture *f = *state;
@@ -334,6 +348,7 @@ int main(void)
         TEST_STARTED(a_stop_fails_what_waits_for_a_stripe_when_its_time_is_over),
         TEST_STARTED(leaves_its_tags_with_the_driver_when_it_is_destroyed),
         TEST(tells_that_a_command_was_refused),
+        TEST_STARTED(ends_when_one_command_is_refused),
         TEST_STARTED(ends_when_its_engine_fails),
         TEST(says_why_it_cannot_be_made),
     };
