@@ -3,9 +3,8 @@
  * Whoever starts, waits and stops is the control plane's thread; there is none of our own, because
  * between start and stop the kernel wants nothing but what the queues do.
  *
- * A start that looks for partitions reads, and so may wait for stripes that cannot be had. Told to
- * stop meanwhile, it lets those reads fail, becomes a started device, and is stopped like any
- * other.
+ * A start looks for partitions with a lock held, reads, and so may wait for stripes that cannot be
+ * had. The kernel needs that lock for a device whose server was killed: so such a wait is short.
  *
  * The order of a stop is given by who waits for whom: STOP_DEV for the requests, so the queues
  * still run; DEL_DEV for every descriptor, mapping and ring of the character device, so they are
@@ -31,6 +30,9 @@
 
 /* How long the kernel may take to notice that a server is gone, and udev to make a node. */
 enum { PATIENCE_MS = 10000, RETRY_MS = 20, DEVICES_MAX = 1024 };
+
+/* How long a start may wait for stripes. */
+enum { START_WAIT_MS = 2000 };
 
 struct ublk_device {
     struct blk_device *disk;
@@ -244,33 +246,34 @@ static int queue_failure(const struct ublk_device *device)
     return 0;
 }
 
-static void stop_queues(struct ublk_device *device)
+static void limit_waits(struct ublk_device *device, uint64_t deadline_ns)
 {
-    uint64_t deadline_ns = clock_now_ns() + device->stop_timeout_ms * UINT64_C(1000000);
     for (uint32_t i = 0; i < device->info.nr_hw_queues; i++)
         if (device->queues[i])
-            ublk_queue_stop(device->queues[i], deadline_ns);
+            ublk_queue_limit_waits(device->queues[i], deadline_ns);
+}
+
+static void stop_queues(struct ublk_device *device)
+{
+    limit_waits(device, clock_now_ns() + device->stop_timeout_ms * UINT64_C(1000000));
 }
 
 /* Until the kernel has answered; a queue that ends before has been refused. */
 static int run_device(struct ublk_device *device, struct error *error)
 {
     uint32_t id = device->info.dev_id;
+    if (!device->recovered)
+        limit_waits(device, clock_now_ns() + START_WAIT_MS * UINT64_C(1000000));
     int result = ublk_ctrl_run(&device->ctrl, id, device->recovered);
     if (result < 0)
         return error_set_errno(error, result, "starting ublk device %u", id);
-    int fds[] = {device->ended_fd, device->stop_fd};
     int32_t answer = 0;
-    int event;
-    while ((event = ublk_ctrl_wait(&device->ctrl, fds, 2, &answer)) >= 0) {
-        if (event == 0) {
-            result = queue_failure(device);
-            return error_set_errno(error, result < 0 ? result : -ENODEV,
-                                   "a queue of ublk device %u ended", id);
-        }
-        stop_queues(device);
-        fds[1] = -1;
+    if (ublk_ctrl_wait(&device->ctrl, &device->ended_fd, 1, &answer) >= 0) {
+        result = queue_failure(device);
+        return error_set_errno(error, result < 0 ? result : -ENODEV,
+                               "a queue of ublk device %u ended", id);
     }
+    limit_waits(device, UINT64_MAX);
     return answer < 0 ? error_set_errno(error, answer, "starting ublk device %u", id) : 0;
 }
 

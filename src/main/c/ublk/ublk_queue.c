@@ -32,7 +32,7 @@ struct ublk_queue {
     struct ublk_queue_params params;
     int wake_fd;
     struct queue_thread thread;
-    _Atomic uint64_t stop_deadline_ns; /* UINT64_MAX: not stopping */
+    _Atomic uint64_t wait_ends_ns; /* for stripes; UINT64_MAX: never */
     _Atomic bool leaving;
     _Atomic bool ended;
     int failure; /* written before ended */
@@ -104,7 +104,7 @@ static bool giving_up(const struct ublk_queue *queue)
 static void expire(struct ublk_queue *queue, uint64_t now_ns)
 {
     if (blk_queue_held(queue->blk) > 0 &&
-        (now_ns >= atomic_load(&queue->stop_deadline_ns) || giving_up(queue)))
+        (now_ns >= atomic_load(&queue->wait_ends_ns) || giving_up(queue)))
         blk_queue_expire_held(queue->blk);
 }
 
@@ -112,7 +112,7 @@ static uint64_t sleep_ns(const struct ublk_queue *queue, uint64_t now_ns)
 {
     uint64_t deadline_ns = blk_queue_deadline_ns(queue->blk);
     if (blk_queue_held(queue->blk) > 0)
-        deadline_ns = min_u64(deadline_ns, atomic_load(&queue->stop_deadline_ns));
+        deadline_ns = min_u64(deadline_ns, atomic_load(&queue->wait_ends_ns));
     if (deadline_ns == UINT64_MAX)
         return UINT64_MAX;
     return deadline_ns > now_ns ? deadline_ns - now_ns : 0;
@@ -214,7 +214,7 @@ int ublk_queue_create(const struct ublk_queue_params *params, struct ublk_queue 
     queue->params = *params;
     queue->params.cpus = NULL; /* is the caller's */
     queue->wake_fd = -1;
-    atomic_init(&queue->stop_deadline_ns, UINT64_MAX);
+    atomic_init(&queue->wait_ends_ns, UINT64_MAX);
     int result = queue_start(queue, params->cpus, error);
     if (result < 0) {
         queue_free(queue);
@@ -224,9 +224,9 @@ int ublk_queue_create(const struct ublk_queue_params *params, struct ublk_queue 
     return 0;
 }
 
-void ublk_queue_stop(struct ublk_queue *queue, uint64_t deadline_ns)
+void ublk_queue_limit_waits(struct ublk_queue *queue, uint64_t deadline_ns)
 {
-    atomic_store(&queue->stop_deadline_ns, deadline_ns);
+    atomic_store(&queue->wait_ends_ns, deadline_ns);
     event_signal(queue->wake_fd);
 }
 

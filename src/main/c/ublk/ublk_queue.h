@@ -39,10 +39,11 @@ int ublk_queue_create(const struct ublk_queue_params *params, struct ublk_queue 
                       struct error *error);
 
 /*
- * The device is being stopped: what waits for a stripe fails once deadline_ns (CLOCK_MONOTONIC) has
- * passed, and whatever comes later and would have to wait fails then, too. Any thread.
+ * What waits for a stripe fails once deadline_ns (CLOCK_MONOTONIC) has passed, and whatever comes
+ * later and would have to wait fails then, too. UINT64_MAX: there is no such limit, as at first.
+ * Any thread.
  */
-void ublk_queue_stop(struct ublk_queue *queue, uint64_t deadline_ns);
+void ublk_queue_limit_waits(struct ublk_queue *queue, uint64_t deadline_ns);
 
 /* Whether the thread has ended: every tag is gone, the engine failed, or the driver refused a
  * command. Any thread. */

@@ -4,7 +4,7 @@
  * they are told.
  */
 /* wrap: ublk_ring_open ublk_ring_close ublk_ring_begin ublk_ring_wait ublk_ctrl_list */
-/* wrap: ublk_queue_create ublk_queue_stop ublk_queue_ended ublk_queue_failure */
+/* wrap: ublk_queue_create ublk_queue_limit_waits ublk_queue_ended ublk_queue_failure */
 /* wrap: ublk_queue_destroy open eventfd calloc fdatasync clock_gettime */
 #include "ublk/ublk_device.h"
 
@@ -32,7 +32,7 @@ struct ublk_queue {
     bool exists;
     bool ended;
     int failure;
-    uint64_t stop_deadline_ns;
+    uint64_t wait_ends_ns;
     uint32_t cpu; /* the first of its set */
 };
 
@@ -43,6 +43,7 @@ static int ended_fd;
 static int open_errnos[OPENS_MAX]; /* of the next opens of a character device; 0: it opens */
 static uint32_t opens;
 static uint32_t queues_at_stop, queues_at_delete;
+static uint64_t limit_at_start_ns;
 static bool eventfd_fails, calloc_fails;
 static int sync_errno;
 static uint64_t skipped_ns; /* every look at the clock is so much later */
@@ -51,7 +52,7 @@ static uint64_t skip_ns;
 uint32_t __wrap_ublk_ctrl_list(uint32_t *ids, uint32_t max);
 int __wrap_ublk_queue_create(const struct ublk_queue_params *params, struct ublk_queue **out,
                              struct error *error);
-void __wrap_ublk_queue_stop(struct ublk_queue *queue, uint64_t deadline_ns);
+void __wrap_ublk_queue_limit_waits(struct ublk_queue *queue, uint64_t deadline_ns);
 bool __wrap_ublk_queue_ended(const struct ublk_queue *queue);
 int __wrap_ublk_queue_failure(const struct ublk_queue *queue);
 void __wrap_ublk_queue_destroy(struct ublk_queue *queue);
@@ -82,8 +83,10 @@ int __wrap_ublk_queue_create(const struct ublk_queue_params *params, struct ublk
     assert_int_equal(65536, params->buffer_bytes);
     assert_true(params->encoded);
     ended_fd = params->ended_fd;
-    *queue = (struct ublk_queue){
-        .exists = true, .ended = create_failure != 0, .failure = create_failure};
+    *queue = (struct ublk_queue){.exists = true,
+                                 .ended = create_failure != 0,
+                                 .failure = create_failure,
+                                 .wait_ends_ns = UINT64_MAX};
     if (queue->ended)
         event_signal(ended_fd);
     while (params->cpus && !CPU_ISSET(queue->cpu, params->cpus))
@@ -92,10 +95,9 @@ int __wrap_ublk_queue_create(const struct ublk_queue_params *params, struct ublk
     return 0;
 }
 
-void __wrap_ublk_queue_stop(struct ublk_queue *queue, uint64_t deadline_ns)
+void __wrap_ublk_queue_limit_waits(struct ublk_queue *queue, uint64_t deadline_ns)
 {
-    queue->stop_deadline_ns = deadline_ns;
-    fake_ublk.run_hangs = false; /* the reads that it waited for fail */
+    queue->wait_ends_ns = deadline_ns;
 }
 
 bool __wrap_ublk_queue_ended(const struct ublk_queue *queue)
@@ -163,6 +165,8 @@ static uint32_t queues_there(void)
 
 static void note_order(uint8_t number)
 {
+    if (number == UBLK_CMD_START_DEV || number == UBLK_CMD_END_USER_RECOVERY)
+        limit_at_start_ns = queues[0].wait_ends_ns;
     if (number == UBLK_CMD_STOP_DEV)
         queues_at_stop = queues_there();
     if (number == UBLK_CMD_DEL_DEV)
@@ -182,6 +186,7 @@ static int setup(void **state)
     sync_errno = 0;
     skip_ns = skipped_ns = 0;
     queues_at_stop = queues_at_delete = 99;
+    limit_at_start_ns = 0;
     device = NULL;
     error = (struct error){0};
     test = test_device_create(
@@ -257,7 +262,7 @@ static void makes_starts_stops_and_removes_a_device(void **state)
     assert_true(fake_ublk_place(UBLK_CMD_STOP_DEV) < fake_ublk_place(UBLK_CMD_DEL_DEV));
     assert_int_equal(QUEUES, queues_at_stop); /* which carry out what it waits for */
     assert_int_equal(0, queues_at_delete);    /* which waits until they are gone */
-    assert_true(queues[0].stop_deadline_ns > 0 && queues[0].stop_deadline_ns < UINT64_MAX);
+    assert_true(queues[0].wait_ends_ns > 0 && queues[0].wait_ends_ns < UINT64_MAX);
 }
 
 static void takes_the_number_and_the_cpus_that_are_asked_for(void **state)
@@ -438,16 +443,16 @@ static void leaves_what_it_could_not_take_over(void **state)
     assert_int_equal(0, start(UBLK_ANY_ID));
 }
 
-static void a_start_that_is_told_to_stop_does_not_wait_for_stripes(void **state)
+static void a_start_waits_for_stripes_only_so_long(void **state)
 {
     (void)state;
-    fake_ublk.run_hangs = true; /* the look for partitions waits */
-    event_signal(stop_fd);
     assert_int_equal(0, start(UBLK_ANY_ID));
-    assert_true(queues[0].stop_deadline_ns > 0);
-    assert_int_equal(0, ublk_device_wait(device));
+    assert_true(limit_at_start_ns < UINT64_MAX); /* the look for partitions */
+    assert_true(queues[0].wait_ends_ns == UINT64_MAX);
     assert_int_equal(0, stop());
-    assert_false(fake_ublk.devices[0].exists);
+    plant_ours(1, UBLK_S_DEV_QUIESCED);
+    assert_int_equal(0, start(UBLK_ANY_ID));
+    assert_true(limit_at_start_ns == UINT64_MAX); /* what it had in flight waits as before */
 }
 
 static void notices_that_somebody_else_stopped_it(void **state)
@@ -522,7 +527,7 @@ int main(void)
         TEST(never_takes_another_disks_device),
         TEST(takes_over_nothing_that_does_not_match),
         TEST(leaves_what_it_could_not_take_over),
-        TEST(a_start_that_is_told_to_stop_does_not_wait_for_stripes),
+        TEST(a_start_waits_for_stripes_only_so_long),
         TEST(notices_that_somebody_else_stopped_it),
         TEST(leaves_a_device_to_the_next_server_when_a_queue_failed),
         TEST(ends_although_the_last_commands_fail),

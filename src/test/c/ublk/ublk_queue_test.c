@@ -250,7 +250,7 @@ static void a_stop_fails_what_waits_for_a_stripe_when_its_time_is_over(void **st
     struct fixture *f = *state;
     const uint64_t sector = (STRIPES - 1) * LAZY_STRIPE_SECTORS;
     send(f, 0, UBLK_IO_OP_WRITE, sector, 1);
-    ublk_queue_stop(f->queue, clock_now_ns() + 1000000000);
+    ublk_queue_limit_waits(f->queue, clock_now_ns() + 1000000000);
     send(f, 1, UBLK_IO_OP_WRITE, 0, 1); /* writeback goes on */
     assert_int_equal(512, answer(1));
     assert_false(driver_has(&driver, 0));
@@ -295,6 +295,22 @@ static void ends_when_one_command_is_refused(void **state)
     assert_int_equal(-EINVAL, ublk_queue_failure(f->queue));
     assert_false(driver_has(&driver, 0)); /* not committed: the next server gets it */
     assert_true(driver_has(&driver, 1));
+}
+
+static void a_limit_can_be_lifted(void **state)
+{
+    struct fixture *f = *state;
+    const uint32_t stripe = STRIPES - 1;
+    ublk_queue_limit_waits(f->queue, 1);
+    send(f, 0, UBLK_IO_OP_READ, (uint64_t)stripe * LAZY_STRIPE_SECTORS, 1);
+    assert_int_equal(-EIO, answer(0));
+    ublk_queue_limit_waits(f->queue, UINT64_MAX);
+    send(f, 0, UBLK_IO_OP_READ, (uint64_t)stripe * LAZY_STRIPE_SECTORS, 1);
+    send(f, 1, UBLK_IO_OP_READ, 0, 1);
+    assert_int_equal(512, answer(1));
+    assert_false(driver_has(&driver, 0));
+    lazy_device_fetch(f->lazy, stripe);
+    assert_int_equal(512, answer(0));
 }
 
 static void ends_when_its_engine_fails(void **state)
@@ -347,6 +363,7 @@ int main(void)
         TEST_STARTED(nobody_waits_for_the_one_that_waits_for_a_stripe),
         TEST_STARTED(a_stop_fails_what_waits_for_a_stripe_when_its_time_is_over),
         TEST_STARTED(leaves_its_tags_with_the_driver_when_it_is_destroyed),
+        TEST_STARTED(a_limit_can_be_lifted),
         TEST(tells_that_a_command_was_refused),
         TEST_STARTED(ends_when_one_command_is_refused),
         TEST_STARTED(ends_when_its_engine_fails),

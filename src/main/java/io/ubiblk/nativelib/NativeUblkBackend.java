@@ -17,8 +17,7 @@ public final class NativeUblkBackend extends NativeHandle {
 
   /**
    * Makes the block device, or takes over the one that a killed server of the same disk left; it
-   * works when this returns. Told to stop meanwhile ({@link StopSignals}), it lets reads that wait
-   * for stripes fail.
+   * works when this returns.
    *
    * @param devId the number that it is to have; none: its own already, or the kernel's choice
    * @param cpus one CPU per queue thread, or what the kernel advises
