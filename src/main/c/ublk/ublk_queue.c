@@ -86,6 +86,7 @@ static int queue_open(void *argument, struct error *error)
     const struct ublk_tags_params tags = {
         .blk = queue->blk,
         .iods = queue->iods,
+        .log = params->device->log,
         .q_id = params->q_id,
         .q_depth = params->q_depth,
         .buffer_bytes = params->buffer_bytes,
