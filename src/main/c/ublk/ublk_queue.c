@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -24,6 +25,10 @@
 #include "blk/queue_thread.h"
 #include "ublk/ublk_tags.h"
 #include "ublk/ublk_uapi.h"
+
+#ifndef PR_GET_IO_FLUSHER
+#define PR_GET_IO_FLUSHER 58
+#endif
 
 /* Between two looks at an engine that has failed and still owes transfers. */
 enum { FAILED_PAUSE_MS = 10 };
@@ -70,10 +75,21 @@ static int map_iods(struct ublk_queue *queue, struct error *error)
     return 0;
 }
 
+/* Once for a disk: its queues' threads have inherited the same. */
+static void check_io_flusher(const struct ublk_queue_params *params)
+{
+    if (params->q_id == 0 && prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0) != 1) {
+        log_write(params->device->log, LOG_WARN,
+                  "this process runs without PR_SET_IO_FLUSHER, and may wait for its own device "
+                  "when memory is short: start it by bin/ublk-backend, with CAP_SYS_RESOURCE");
+    }
+}
+
 static int queue_open(void *argument, struct error *error)
 {
     struct ublk_queue *queue = argument;
     const struct ublk_queue_params *params = &queue->params;
+    check_io_flusher(params);
     int result = map_iods(queue, error);
     if (result == 0)
         result = blk_queue_create_with_commands(params->device, params->q_id, params->char_fd,
