@@ -381,6 +381,11 @@ uint32_t ublk_device_id(const struct ublk_device *device)
     return device->info.dev_id;
 }
 
+uint64_t ublk_device_hash(const struct ublk_device *device)
+{
+    return device->info.ublksrv_flags;
+}
+
 static bool all_ended(const struct ublk_device *device)
 {
     for (uint32_t i = 0; i < device->info.nr_hw_queues; i++)

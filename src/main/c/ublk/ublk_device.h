@@ -49,6 +49,9 @@ int ublk_device_start(struct blk_device *disk, const struct ublk_device_params *
 /* N of /dev/ublkbN. Any thread. */
 uint32_t ublk_device_id(const struct ublk_device *device);
 
+/* The hash of the disk that it carries. Any thread. */
+uint64_t ublk_device_hash(const struct ublk_device *device);
+
 /*
  * Waits until the stop_fd is readable (returns 0), somebody else has stopped the device (1), or it
  * cannot be served any more (-errno).

@@ -249,6 +249,7 @@ static void makes_starts_stops_and_removes_a_device(void **state)
     (void)state;
     assert_int_equal(0, start(UBLK_ANY_ID));
     assert_int_equal(0, ublk_device_id(device));
+    assert_true(ublk_device_hash(device) == hash);
     const struct fake_ublk_device *made = &fake_ublk.devices[0];
     assert_int_equal(UBLK_S_DEV_LIVE, made->info.state);
     assert_true(made->info.ublksrv_flags == hash);

@@ -28,7 +28,7 @@ final class UblkFrontEnd implements FrontEnd {
         NativeUblkBackend.start(
             device, options.devId(), config.cpus(), config.stopTimeoutMs(), log);
     Path node = Path.of("/dev/ublkb" + backend.deviceId());
-    LOG.info("the disk is {}", node);
+    LOG.info("the disk is {}, hash {}", node, String.format("%016x", backend.hash()));
     FrontEnd frontEnd = new UblkFrontEnd(backend);
     return options.link().isEmpty()
         ? frontEnd

@@ -61,13 +61,17 @@ final class UblkBackendCommand extends DeviceCommand {
   @Option(
       names = "--stop",
       paramLabel = "N",
-      description = "End /dev/ublkbN; its server, if there is one, stops with it.")
+      description =
+          "End /dev/ublkbN, whichever program made it; its server, if there is one, stops with it.")
   private Integer stop;
 
   @Option(
       names = "--delete",
       paramLabel = "N",
-      description = "Remove /dev/ublkbN, whose server is gone; requests that wait for it fail.")
+      description = {
+        "Remove /dev/ublkbN, whose server is gone, whichever program made it; requests that wait"
+            + " for it fail."
+      })
   private Integer delete;
 
   UblkBackendCommand(Programs programs) {

@@ -47,6 +47,11 @@ public final class NativeUblkBackend extends NativeHandle {
     return use(address -> deviceId(address));
   }
 
+  /** What tells the disk's devices from others: {@link NativeUblkDevices.Device#hash}. */
+  public long hash() {
+    return use(address -> hash(address));
+  }
+
   /**
    * Waits until the process is told to stop, or the device was stopped by somebody else.
    *
@@ -71,6 +76,8 @@ public final class NativeUblkBackend extends NativeHandle {
       throws IOException;
 
   private static native int deviceId(long backend);
+
+  private static native long hash(long backend);
 
   private static native boolean await(long backend) throws IOException;
 

@@ -126,5 +126,7 @@ class UblkBackendCommandTest {
     assertThat(run("--help")).isZero();
     assertThat(out.toString())
         .contains("--device-symlink", "--dev-id", "--list", "--stop", "--delete", "--kek");
+    assertThat(out.toString().replaceAll("\\s+", " ").split("whichever program made it"))
+        .hasSize(3);
   }
 }
