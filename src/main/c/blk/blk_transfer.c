@@ -2,8 +2,8 @@
 /*
  * Data takes one pass: ciphers work while copying between guest memory and bounce buffer, and plain
  * data that lies as the kernel wants it is not copied at all. In private memory they work in place.
- * A library cipher that cannot decrypt
- * while copying does it in the bounce buffer, so nothing but final bytes reaches the guest.
+ * A library cipher that cannot decrypt while copying does it in the bounce buffer, so nothing but
+ * final bytes reaches the guest.
  *
  * Where a read finds its bytes is decided extent by extent, when a piece is about to be made: a
  * stripe may have reached the base disk since the request came, and both places have the same then.

@@ -458,7 +458,7 @@ static void uring_drop_file(struct io_engine *base, uint8_t file)
 static void uring_destroy(struct io_engine *base)
 {
     struct uring_engine *engine = from_base(base);
-    uring_ring_deinit(&engine->uring);
+    uring_ring_deinit(&engine->uring, base->commands > 0);
     free(engine);
 }
 

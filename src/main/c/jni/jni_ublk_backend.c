@@ -47,6 +47,14 @@ JNIEXPORT jint JNICALL Java_io_ubiblk_nativelib_NativeUblkBackend_deviceId(JNIEn
     return (jint)ublk_device_id(jni_pointer(handle));
 }
 
+JNIEXPORT jlong JNICALL Java_io_ubiblk_nativelib_NativeUblkBackend_hash(JNIEnv *env, jclass class,
+                                                                        jlong handle)
+{
+    (void)env;
+    (void)class;
+    return (jlong)ublk_device_hash(jni_pointer(handle));
+}
+
 JNIEXPORT jboolean JNICALL Java_io_ubiblk_nativelib_NativeUblkBackend_await(JNIEnv *env,
                                                                             jclass class,
                                                                             jlong handle)

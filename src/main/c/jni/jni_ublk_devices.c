@@ -7,7 +7,7 @@
 
 enum { WORDS = io_ubiblk_nativelib_NativeUblkDevices_WORDS };
 
-_Static_assert(WORDS == 6, "what list puts down for a device");
+_Static_assert(WORDS == 7, "what list puts down for a device");
 
 JNIEXPORT jlongArray JNICALL Java_io_ubiblk_nativelib_NativeUblkDevices_listed(JNIEnv *env,
                                                                                jclass class)
@@ -23,9 +23,13 @@ JNIEXPORT jlongArray JNICALL Java_io_ubiblk_nativelib_NativeUblkDevices_listed(J
     jlongArray words = (*env)->NewLongArray(env, count * WORDS);
     for (int i = 0; words != NULL && i < count; i++) {
         const struct ublksrv_ctrl_dev_info *info = &entries[i].info;
-        const jlong values[WORDS] = {info->dev_id,      info->state,
-                                     info->ublksrv_pid, info->nr_hw_queues,
-                                     info->queue_depth, (jlong)entries[i].capacity};
+        const jlong values[WORDS] = {info->dev_id,
+                                     info->state,
+                                     info->ublksrv_pid,
+                                     info->nr_hw_queues,
+                                     info->queue_depth,
+                                     (jlong)entries[i].capacity,
+                                     (jlong)info->ublksrv_flags};
         (*env)->SetLongArrayRegion(env, words, i * WORDS, WORDS, values);
     }
     return words;

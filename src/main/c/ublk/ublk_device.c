@@ -3,9 +3,8 @@
  * Whoever starts, waits and stops is the control plane's thread; there is none of our own, because
  * between start and stop the kernel wants nothing but what the queues do.
  *
- * A start that looks for partitions reads, and so may wait for stripes that cannot be had. Told to
- * stop meanwhile, it lets those reads fail, becomes a started device, and is stopped like any
- * other.
+ * A start looks for partitions with a lock held, reads, and so may wait for stripes that cannot be
+ * had. The kernel needs that lock for a device whose server was killed: so such a wait is short.
  *
  * The order of a stop is given by who waits for whom: writeback and STOP_DEV for the requests,
  * so the queues still run; DEL_DEV for every descriptor, mapping and ring of the character device,
@@ -27,6 +26,9 @@
 #include "ublk/ublk_provide.h"
 #include "ublk/ublk_queue.h"
 #include "ublk/ublk_writeback.h"
+
+/* How long a start may wait for stripes. */
+enum { START_WAIT_MS = 2000 };
 
 struct ublk_device {
     struct ublk_provided own;
@@ -81,33 +83,34 @@ static int queue_failure(const struct ublk_device *device)
     return 0;
 }
 
-static void stop_queues(struct ublk_device *device)
+static void limit_waits(struct ublk_device *device, uint64_t deadline_ns)
 {
-    uint64_t deadline_ns = clock_now_ns() + device->stop_timeout_ms * UINT64_C(1000000);
     for (uint32_t i = 0; i < device->own.info.nr_hw_queues; i++)
         if (device->queues[i])
-            ublk_queue_stop(device->queues[i], deadline_ns);
+            ublk_queue_limit_waits(device->queues[i], deadline_ns);
+}
+
+static void stop_queues(struct ublk_device *device)
+{
+    limit_waits(device, clock_now_ns() + device->stop_timeout_ms * UINT64_C(1000000));
 }
 
 /* Until the kernel has answered; a queue that ends before has been refused. */
 static int run_device(struct ublk_device *device, struct error *error)
 {
     uint32_t id = device->own.info.dev_id;
+    if (!device->own.recovered)
+        limit_waits(device, clock_now_ns() + START_WAIT_MS * UINT64_C(1000000));
     int result = ublk_ctrl_run(&device->own.ctrl, id, device->own.recovered);
     if (result < 0)
         return error_set_errno(error, result, "starting ublk device %u", id);
-    int fds[] = {device->ended_fd, device->own.stop_fd};
     int32_t answer = 0;
-    int event;
-    while ((event = ublk_ctrl_wait(&device->own.ctrl, fds, 2, &answer)) >= 0) {
-        if (event == 0) {
-            result = queue_failure(device);
-            return error_set_errno(error, result < 0 ? result : -ENODEV,
-                                   "a queue of ublk device %u ended", id);
-        }
-        stop_queues(device);
-        fds[1] = -1;
+    if (ublk_ctrl_wait(&device->own.ctrl, &device->ended_fd, 1, &answer) >= 0) {
+        result = queue_failure(device);
+        return error_set_errno(error, result < 0 ? result : -ENODEV,
+                               "a queue of ublk device %u ended", id);
     }
+    limit_waits(device, UINT64_MAX);
     return answer < 0 ? error_set_errno(error, answer, "starting ublk device %u", id) : 0;
 }
 
@@ -214,6 +217,11 @@ int ublk_device_start(struct blk_device *disk, const struct ublk_device_params *
 uint32_t ublk_device_id(const struct ublk_device *device)
 {
     return device->own.info.dev_id;
+}
+
+uint64_t ublk_device_hash(const struct ublk_device *device)
+{
+    return device->own.hash;
 }
 
 static bool all_ended(const struct ublk_device *device)

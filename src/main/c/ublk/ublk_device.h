@@ -22,13 +22,13 @@ struct ublk_device_params {
     int32_t dev_id;  /* UBLK_ANY_ID: the one that has our hash, else the kernel's choice */
     const int *cpus; /* one CPU number per queue of the disk, or NULL: what the kernel advises */
     uint32_t stop_timeout_ms; /* how long requests of a stopping device may wait for a stripe */
-    int stop_fd; /* readable when the process is to end; kept until stop; -1: never. A start that
-                    waits for stripes then goes on without them. */
+    int stop_fd;              /* readable when the process is to end; kept until stop; -1: never */
 };
 
 /*
  * Makes the block device, or takes it over, and serves it. The disk and the log are kept until
- * ublk_device_stop returns. Returns 0 with *out owned and /dev/ublkbN working, or -errno with a
+ * ublk_device_stop returns. What the kernel reads to find partitions waits for stripes 2 s at most
+ * in all. Returns 0 with *out owned and /dev/ublkbN working, or -errno with a
  * sentence; a device that was made for this is gone then, one that was to be taken over still
  * waits.
  */
@@ -37,6 +37,9 @@ int ublk_device_start(struct blk_device *disk, const struct ublk_device_params *
 
 /* N of /dev/ublkbN. Any thread. */
 uint32_t ublk_device_id(const struct ublk_device *device);
+
+/* The hash of the disk that it carries. Any thread. */
+uint64_t ublk_device_hash(const struct ublk_device *device);
 
 /*
  * Waits until the stop_fd is readable (returns 0), somebody else has stopped the device (1), or it

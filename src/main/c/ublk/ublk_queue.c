@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -25,6 +26,10 @@
 #include "ublk/ublk_tags.h"
 #include "ublk/ublk_uapi.h"
 
+#ifndef PR_GET_IO_FLUSHER
+#define PR_GET_IO_FLUSHER 58
+#endif
+
 /* Between two looks at an engine that has failed and still owes transfers. */
 enum { FAILED_PAUSE_MS = 10 };
 
@@ -32,7 +37,7 @@ struct ublk_queue {
     struct ublk_queue_params params;
     int wake_fd;
     struct queue_thread thread;
-    _Atomic uint64_t stop_deadline_ns; /* UINT64_MAX: not stopping */
+    _Atomic uint64_t wait_ends_ns; /* for stripes; UINT64_MAX: never */
     _Atomic bool leaving;
     _Atomic bool ended;
     int failure; /* written before ended */
@@ -75,10 +80,21 @@ static int map_iods(struct ublk_queue *queue, struct error *error)
     return 0;
 }
 
+/* Once for a disk: its queues' threads have inherited the same. */
+static void check_io_flusher(const struct ublk_queue_params *params)
+{
+    if (params->q_id == 0 && prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0) != 1) {
+        log_write(params->device->log, LOG_WARN,
+                  "this process runs without PR_SET_IO_FLUSHER, and may wait for its own device "
+                  "when memory is short: start it by bin/ublk-backend, with CAP_SYS_RESOURCE");
+    }
+}
+
 static int queue_open(void *argument, struct error *error)
 {
     struct ublk_queue *queue = argument;
     const struct ublk_queue_params *params = &queue->params;
+    check_io_flusher(params);
     int result = blk_queue_create_with_commands(params->device, params->q_id, params->char_fd,
                                                 &queue->blk, error);
     if (result < 0)
@@ -88,6 +104,7 @@ static int queue_open(void *argument, struct error *error)
         return error_set_errno(error, result, "queue %u: watching its eventfd", params->q_id);
     const struct ublk_tags_params tags = {
         .blk = queue->blk,
+        .log = params->device->log,
         .q_id = params->q_id,
         .q_depth = params->q_depth,
         .buffer_bytes = params->buffer_bytes,
@@ -97,11 +114,17 @@ static int queue_open(void *argument, struct error *error)
     return result < 0 ? result : map_iods(queue, error);
 }
 
+/* Whether the driver is told nothing more: tags end, and it keeps their requests. */
+static bool giving_up(const struct ublk_queue *queue)
+{
+    return queue->engine_failed || queue->tags.failure != 0 || atomic_load(&queue->leaving);
+}
+
 /* Fails what waits for a stripe once the time for that is over. */
 static void expire(struct ublk_queue *queue, uint64_t now_ns)
 {
-    if (blk_queue_held(queue->blk) > 0 && (now_ns >= atomic_load(&queue->stop_deadline_ns) ||
-                                           queue->engine_failed || atomic_load(&queue->leaving)))
+    if (blk_queue_held(queue->blk) > 0 &&
+        (now_ns >= atomic_load(&queue->wait_ends_ns) || giving_up(queue)))
         blk_queue_expire_held(queue->blk);
 }
 
@@ -109,7 +132,7 @@ static uint64_t sleep_ns(const struct ublk_queue *queue, uint64_t now_ns)
 {
     uint64_t deadline_ns = blk_queue_deadline_ns(queue->blk);
     if (blk_queue_held(queue->blk) > 0)
-        deadline_ns = min_u64(deadline_ns, atomic_load(&queue->stop_deadline_ns));
+        deadline_ns = min_u64(deadline_ns, atomic_load(&queue->wait_ends_ns));
     if (deadline_ns == UINT64_MAX)
         return UINT64_MAX;
     return deadline_ns > now_ns ? deadline_ns - now_ns : 0;
@@ -129,13 +152,6 @@ static void sleep_until_event(struct ublk_queue *queue, uint64_t now_ns)
                   "queue %u: the I/O engine failed with errno %d", queue->params.q_id, -result);
     }
     poll(NULL, 0, FAILED_PAUSE_MS);
-}
-
-/* Whether the thread may go although the driver has tags left. */
-static bool may_leave(const struct ublk_queue *queue)
-{
-    return (queue->engine_failed || atomic_load(&queue->leaving)) &&
-           blk_queue_busy(queue->blk) == 0;
 }
 
 static void note_end(struct ublk_queue *queue)
@@ -160,11 +176,13 @@ static void queue_loop(void *argument)
         ublk_tags_take(&queue->tags, now_ns);
         expire(queue, now_ns);
         blk_queue_issue(queue->blk, now_ns);
-        if (queue->engine_failed || atomic_load(&queue->leaving))
+        if (giving_up(queue))
             ublk_tags_drop(&queue->tags);
         else
             ublk_tags_answer(&queue->tags);
-    } while (!ublk_tags_over(&queue->tags) && !may_leave(queue));
+        /* The driver may have tags left when we give up. */
+    } while (!ublk_tags_over(&queue->tags) &&
+             !(giving_up(queue) && blk_queue_busy(queue->blk) == 0));
     note_end(queue);
 }
 
@@ -216,7 +234,7 @@ int ublk_queue_create(const struct ublk_queue_params *params, struct ublk_queue 
     queue->params = *params;
     queue->params.cpus = NULL; /* is the caller's */
     queue->wake_fd = -1;
-    atomic_init(&queue->stop_deadline_ns, UINT64_MAX);
+    atomic_init(&queue->wait_ends_ns, UINT64_MAX);
     int result = queue_start(queue, params->cpus, error);
     if (result < 0) {
         queue_free(queue);
@@ -226,9 +244,9 @@ int ublk_queue_create(const struct ublk_queue_params *params, struct ublk_queue 
     return 0;
 }
 
-void ublk_queue_stop(struct ublk_queue *queue, uint64_t deadline_ns)
+void ublk_queue_limit_waits(struct ublk_queue *queue, uint64_t deadline_ns)
 {
-    atomic_store(&queue->stop_deadline_ns, deadline_ns);
+    atomic_store(&queue->wait_ends_ns, deadline_ns);
     event_signal(queue->wake_fd);
 }
 

@@ -32,22 +32,25 @@ struct ublk_queue_params {
 };
 
 /*
- * Starts the thread and waits until its engine works and its tags are on their way to the driver.
- * Returns 0 with *out owned, or -errno with a sentence.
+ * Starts the thread and waits until its engine works and its tags have their buffers; it gives them
+ * to the driver some time later. Returns 0 with *out owned, or -errno with a sentence.
  */
 int ublk_queue_create(const struct ublk_queue_params *params, struct ublk_queue **out,
                       struct error *error);
 
 /*
- * The device is being stopped: what waits for a stripe fails once deadline_ns (CLOCK_MONOTONIC) has
- * passed, and whatever comes later and would have to wait fails then, too. Any thread.
+ * What waits for a stripe fails once deadline_ns (CLOCK_MONOTONIC) has passed, and whatever comes
+ * later and would have to wait fails then, too. UINT64_MAX: there is no such limit, as at first.
+ * Any thread.
  */
-void ublk_queue_stop(struct ublk_queue *queue, uint64_t deadline_ns);
+void ublk_queue_limit_waits(struct ublk_queue *queue, uint64_t deadline_ns);
 
-/* Whether the thread has ended: every tag is gone, or the engine failed. Any thread. */
+/* Whether the thread has ended: every tag is gone, the engine failed, or the driver refused a
+ * command. Any thread. */
 bool ublk_queue_ended(const struct ublk_queue *queue);
 
-/* Why it ended: 0 when the driver aborted its tags, else -errno. Of a queue that has ended. */
+/* Why it ended: 0 when the driver aborted its tags, else -errno; it may still have requests then,
+ * for the next server. Of a queue that has ended. */
 int ublk_queue_failure(const struct ublk_queue *queue);
 
 /*

@@ -6,6 +6,9 @@
  * What it does with a result: negative, an error, by errno; a read or write of fewer bytes than
  * asked for is asked for again; of other requests everything else is success. Errnos that mean
  * something to the driver itself, or to no block device, become EIO.
+ *
+ * The buffers hold plain text, and requests come when the host writes memory back for want of it:
+ * they are real memory from the beginning.
  */
 #include "ublk_tags.h"
 
@@ -16,6 +19,7 @@
 #include <sys/mman.h>
 
 #include "base/sector.h"
+#include "mem/buffer_pool.h"
 
 static uint32_t tag_of(const struct ublk_tags *tags, const struct io_op *op)
 {
@@ -45,6 +49,8 @@ int ublk_tags_init(struct ublk_tags *tags, const struct ublk_tags_params *params
         return error_set(error, -ENOMEM, "queue %u: no memory for %u buffers of %u bytes",
                          params->q_id, params->q_depth, params->buffer_bytes);
     }
+    buffer_pool_protect(&(struct iovec){buffers, buffers_bytes(tags)}, "request buffers",
+                        params->log);
     return 0;
 }
 

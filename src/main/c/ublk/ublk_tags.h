@@ -9,8 +9,7 @@
  *                              └► abort ──► gone
  *
  * Every request is committed exactly once, whatever becomes of it. Each tag has a buffer of its
- * own, from which and to which the driver copies; it becomes real memory when it is first used.
- * Queue thread.
+ * own, from which and to which the driver copies. Queue thread.
  */
 #ifndef UBIBLK_UBLK_UBLK_TAGS_H
 #define UBIBLK_UBLK_UBLK_TAGS_H
@@ -27,6 +26,7 @@
 struct ublk_tags_params {
     struct blk_queue *blk;
     const struct ublksrv_io_desc *iods; /* the driver's, one per tag; may be set after init */
+    struct log *log;                    /* borrowed; may be NULL */
     uint32_t q_id;
     uint32_t q_depth;      /* at most the device's queue_size */
     uint32_t buffer_bytes; /* the most data of one request, in whole pages */
@@ -42,7 +42,7 @@ struct ublk_tags {
     int failure; /* 0, or the first -errno of a command that was not an abort */
 };
 
-/* Returns 0, or -errno with a sentence. */
+/* Returns 0, or -errno with a sentence. Buffers that cannot be locked in memory cost a warning. */
 int ublk_tags_init(struct ublk_tags *tags, const struct ublk_tags_params *params,
                    struct error *error);
 

@@ -4,7 +4,7 @@
  * they are told.
  */
 /* wrap: ublk_ring_open ublk_ring_close ublk_ring_begin ublk_ring_wait ublk_ctrl_list */
-/* wrap: ublk_queue_create ublk_queue_stop ublk_queue_ended ublk_queue_failure */
+/* wrap: ublk_queue_create ublk_queue_limit_waits ublk_queue_ended ublk_queue_failure */
 /* wrap: ublk_writeback ublk_queue_destroy open eventfd calloc fdatasync */
 #include "ublk/ublk_device.h"
 
@@ -31,7 +31,7 @@ struct ublk_queue {
     bool exists;
     bool ended;
     int failure;
-    uint64_t stop_deadline_ns;
+    uint64_t wait_ends_ns;
     uint32_t cpu; /* the first of its set */
 };
 
@@ -42,13 +42,14 @@ static int ended_fd;
 static int open_errno; /* of opens of a character device; 0: it opens */
 static uint16_t number_state;
 static uint32_t queues_at_stop, queues_at_sync, queues_at_delete;
+static uint64_t limit_at_start_ns;
 static bool eventfd_fails, calloc_fails;
 static int sync_errno, writeback_result;
 
 int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error);
 int __wrap_ublk_queue_create(const struct ublk_queue_params *params, struct ublk_queue **out,
                              struct error *error);
-void __wrap_ublk_queue_stop(struct ublk_queue *queue, uint64_t deadline_ns);
+void __wrap_ublk_queue_limit_waits(struct ublk_queue *queue, uint64_t deadline_ns);
 bool __wrap_ublk_queue_ended(const struct ublk_queue *queue);
 int __wrap_ublk_queue_failure(const struct ublk_queue *queue);
 void __wrap_ublk_queue_destroy(struct ublk_queue *queue);
@@ -78,8 +79,10 @@ int __wrap_ublk_queue_create(const struct ublk_queue_params *params, struct ublk
     assert_int_equal(65536, params->buffer_bytes);
     assert_true(params->encoded);
     ended_fd = params->ended_fd;
-    *queue = (struct ublk_queue){
-        .exists = true, .ended = create_failure != 0, .failure = create_failure};
+    *queue = (struct ublk_queue){.exists = true,
+                                 .ended = create_failure != 0,
+                                 .failure = create_failure,
+                                 .wait_ends_ns = UINT64_MAX};
     if (queue->ended)
         event_signal(ended_fd);
     while (params->cpus && !CPU_ISSET(queue->cpu, params->cpus))
@@ -88,10 +91,9 @@ int __wrap_ublk_queue_create(const struct ublk_queue_params *params, struct ublk
     return 0;
 }
 
-void __wrap_ublk_queue_stop(struct ublk_queue *queue, uint64_t deadline_ns)
+void __wrap_ublk_queue_limit_waits(struct ublk_queue *queue, uint64_t deadline_ns)
 {
-    queue->stop_deadline_ns = deadline_ns;
-    fake_ublk.run_hangs = false; /* the reads that it waited for fail */
+    queue->wait_ends_ns = deadline_ns;
 }
 
 bool __wrap_ublk_queue_ended(const struct ublk_queue *queue)
@@ -117,7 +119,7 @@ int __wrap_ublk_writeback(uint32_t dev_id)
     assert_int_equal(UBLK_S_DEV_LIVE, written->info.state);
     assert_true(queues[0].exists); /* or it waits for ever */
     for (int i = 0; i < QUEUES; i++)
-        assert_true(!queues[i].exists || queues[i].stop_deadline_ns > 0);
+        assert_true(!queues[i].exists || queues[i].wait_ends_ns < UINT64_MAX);
     written->dirty = writeback_result != 0;
     return writeback_result;
 }
@@ -163,6 +165,8 @@ static int stop_fd;
 
 static void note_order(uint8_t number)
 {
+    if (number == UBLK_CMD_START_DEV || number == UBLK_CMD_END_USER_RECOVERY)
+        limit_at_start_ns = queues[0].wait_ends_ns;
     if (number == UBLK_CMD_STOP_DEV)
         queues_at_stop = queues_there();
     if (number == DEL_DEV_ASYNC)
@@ -181,6 +185,7 @@ static int setup(void **state)
     eventfd_fails = calloc_fails = false;
     sync_errno = writeback_result = 0;
     queues_at_stop = queues_at_sync = queues_at_delete = 99;
+    limit_at_start_ns = 0;
     device = NULL;
     error = (struct error){0};
     test = test_device_create(
@@ -243,6 +248,7 @@ static void makes_starts_stops_and_removes_a_device(void **state)
     (void)state;
     assert_int_equal(0, start(UBLK_ANY_ID));
     assert_int_equal(0, ublk_device_id(device));
+    assert_true(ublk_device_hash(device) == hash);
     const struct fake_ublk_device *made = &fake_ublk.devices[0];
     assert_int_equal(UBLK_S_DEV_LIVE, made->info.state);
     assert_true(made->info.ublksrv_flags == hash);
@@ -259,7 +265,7 @@ static void makes_starts_stops_and_removes_a_device(void **state)
     assert_int_equal(QUEUES, queues_at_stop); /* which carry out what it waits for */
     assert_int_equal(QUEUES, queues_at_sync); /* which keep the number meanwhile */
     assert_int_equal(0, queues_at_delete);    /* which waits until they are gone */
-    assert_true(queues[0].stop_deadline_ns > 0 && queues[0].stop_deadline_ns < UINT64_MAX);
+    assert_true(queues[0].wait_ends_ns > 0 && queues[0].wait_ends_ns < UINT64_MAX);
 }
 
 static void takes_the_number_and_the_cpus_that_are_asked_for(void **state)
@@ -367,16 +373,16 @@ static void leaves_what_it_could_not_take_over(void **state)
     assert_int_equal(0, start(UBLK_ANY_ID));
 }
 
-static void a_start_that_is_told_to_stop_does_not_wait_for_stripes(void **state)
+static void a_start_waits_for_stripes_only_so_long(void **state)
 {
     (void)state;
-    fake_ublk.run_hangs = true; /* the look for partitions waits */
-    event_signal(stop_fd);
     assert_int_equal(0, start(UBLK_ANY_ID));
-    assert_true(queues[0].stop_deadline_ns > 0);
-    assert_int_equal(0, ublk_device_wait(device));
+    assert_true(limit_at_start_ns < UINT64_MAX); /* the look for partitions */
+    assert_true(queues[0].wait_ends_ns == UINT64_MAX);
     assert_int_equal(0, stop());
-    assert_false(fake_ublk.devices[0].exists);
+    plant_ours(1, UBLK_S_DEV_QUIESCED);
+    assert_int_equal(0, start(UBLK_ANY_ID));
+    assert_true(limit_at_start_ns == UINT64_MAX); /* what it had in flight waits as before */
 }
 
 static void notices_that_somebody_else_stopped_it(void **state)
@@ -488,7 +494,7 @@ int main(void)
         TEST(gives_up_when_a_queue_is_refused),
         TEST(takes_over_the_device_of_its_disk),
         TEST(leaves_what_it_could_not_take_over),
-        TEST(a_start_that_is_told_to_stop_does_not_wait_for_stripes),
+        TEST(a_start_waits_for_stripes_only_so_long),
         TEST(notices_that_somebody_else_stopped_it),
         TEST(leaves_its_number_to_who_has_it),
         TEST(leaves_a_device_to_the_next_server_when_a_queue_failed),

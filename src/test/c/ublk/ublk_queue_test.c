@@ -3,7 +3,7 @@
  * A queue's thread with its real engine, and a driver of the test's own behind its commands. The
  * character device is a memory file that has the driver's descriptors where the kernel maps them.
  */
-/* wrap: io_engine_create io_engine_wait io_engine_watch eventfd pthread_create mmap */
+/* wrap: io_engine_create io_engine_wait io_engine_watch eventfd pthread_create mmap prctl */
 #include "ublk/ublk_queue.h"
 
 #include "support/cmocka_test.h"
@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -41,6 +42,7 @@ static _Atomic int wait_result;
 static bool eventfd_fails;
 static bool thread_fails;
 static _Atomic bool mapped, map_fails; /* the driver's descriptors */
+static _Atomic int io_flusher;         /* what the kernel says of the thread */
 
 int __real_io_engine_create(const struct io_engine_params *params, struct io_engine **out,
                             struct error *error);
@@ -58,6 +60,12 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*main)(void *), void *argument);
 void *__real_mmap(void *address, size_t byte_len, int protection, int flags, int fd, off_t offset);
 void *__wrap_mmap(void *address, size_t byte_len, int protection, int flags, int fd, off_t offset);
+int __wrap_prctl(int option, ...);
+
+int __wrap_prctl(int option, ...)
+{
+    return option == PR_GET_IO_FLUSHER ? atomic_load(&io_flusher) : -1;
+}
 
 int __wrap_io_engine_create(const struct io_engine_params *params, struct io_engine **out,
                             struct error *error)
@@ -110,13 +118,13 @@ void *__wrap_mmap(void *address, size_t byte_len, int protection, int flags, int
     return __real_mmap(address, byte_len, protection, flags, fd, offset);
 }
 
-static int create(struct fixture *f, struct error *error)
+static int create_number(struct fixture *f, uint32_t q_id, struct error *error)
 {
     cpu_set_t cpus;
     pthread_getaffinity_np(pthread_self(), sizeof(cpus), &cpus);
     const struct ublk_queue_params params = {
         .device = f->lazy->device,
-        .q_id = Q_ID,
+        .q_id = q_id,
         .q_depth = DEPTH,
         .buffer_bytes = BUFFER_BYTES,
         .encoded = true,
@@ -125,6 +133,11 @@ static int create(struct fixture *f, struct error *error)
         .cpus = &cpus,
     };
     return ublk_queue_create(&params, &f->queue, error);
+}
+
+static int create(struct fixture *f, struct error *error)
+{
+    return create_number(f, Q_ID, error);
 }
 
 /* Where the kernel has the descriptors of a queue, page size 4096. */
@@ -254,7 +267,7 @@ static void a_stop_fails_what_waits_for_a_stripe_when_its_time_is_over(void **st
     struct fixture *f = *state;
     const uint64_t sector = (STRIPES - 1) * LAZY_STRIPE_SECTORS;
     send(f, 0, UBLK_IO_OP_WRITE, sector, 1);
-    ublk_queue_stop(f->queue, clock_now_ns() + 1000000000);
+    ublk_queue_limit_waits(f->queue, clock_now_ns() + 1000000000);
     send(f, 1, UBLK_IO_OP_WRITE, 0, 1); /* writeback goes on */
     assert_int_equal(512, answer(1));
     assert_false(driver_has(&driver, 0));
@@ -287,6 +300,36 @@ static void tells_that_a_command_was_refused(void **state)
     assert_int_equal(-EINVAL, ublk_queue_failure(f->queue));
 }
 
+/* The request of the tag would hang otherwise: nobody can commit it any more. */
+static void ends_when_one_command_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t sector = (STRIPES - 1) * LAZY_STRIPE_SECTORS;
+    send(f, 0, UBLK_IO_OP_READ, sector, 1);
+    driver_await(&driver, 3);
+    driver_complete(&driver, 3, -EINVAL);
+    await_end(f);
+    assert_int_equal(-EINVAL, ublk_queue_failure(f->queue));
+    assert_false(driver_has(&driver, 0)); /* not committed: the next server gets it */
+    assert_true(driver_has(&driver, 1));
+}
+
+static void a_limit_can_be_lifted(void **state)
+{
+    struct fixture *f = *state;
+    const uint32_t stripe = STRIPES - 1;
+    ublk_queue_limit_waits(f->queue, 1);
+    send(f, 0, UBLK_IO_OP_READ, (uint64_t)stripe * LAZY_STRIPE_SECTORS, 1);
+    assert_int_equal(-EIO, answer(0));
+    ublk_queue_limit_waits(f->queue, UINT64_MAX);
+    send(f, 0, UBLK_IO_OP_READ, (uint64_t)stripe * LAZY_STRIPE_SECTORS, 1);
+    send(f, 1, UBLK_IO_OP_READ, 0, 1);
+    assert_int_equal(512, answer(1));
+    assert_false(driver_has(&driver, 0));
+    lazy_device_fetch(f->lazy, stripe);
+    assert_int_equal(512, answer(0));
+}
+
 static void ends_when_its_engine_fails(void **state)
 {
     struct fixture *f = *state;
@@ -297,6 +340,25 @@ static void ends_when_its_engine_fails(void **state)
     assert_int_equal(-EBADF, ublk_queue_failure(f->queue));
     assert_false(driver_has(&driver, 0));
     atomic_store(&wait_result, 0);
+}
+
+static void warns_once_when_its_threads_may_have_to_write_memory_back(void **state)
+{
+    struct fixture *f = *state;
+    const int answers[] = {0, -1, 1};
+    for (uint32_t i = 0; i < 3; i++) {
+        atomic_store(&io_flusher, answers[i]);
+        for (uint32_t q_id = 0; q_id < 2; q_id++) {
+            struct error error = {0};
+            assert_int_equal(0, create_number(f, q_id, &error));
+            assert_int_equal(q_id == 0 && answers[i] != 1,
+                             test_device_logged(f->lazy->test, "PR_SET_IO_FLUSHER"));
+            ublk_queue_destroy(f->queue);
+            f->queue = NULL;
+            driver_deinit(&driver);
+            driver_init(&driver);
+        }
+    }
 }
 
 static void says_why_it_cannot_be_made(void **state)
@@ -338,8 +400,11 @@ int main(void)
         TEST_STARTED(nobody_waits_for_the_one_that_waits_for_a_stripe),
         TEST_STARTED(a_stop_fails_what_waits_for_a_stripe_when_its_time_is_over),
         TEST_STARTED(leaves_its_tags_with_the_driver_when_it_is_destroyed),
+        TEST_STARTED(a_limit_can_be_lifted),
         TEST(tells_that_a_command_was_refused),
+        TEST_STARTED(ends_when_one_command_is_refused),
         TEST_STARTED(ends_when_its_engine_fails),
+        TEST(warns_once_when_its_threads_may_have_to_write_memory_back),
         TEST(says_why_it_cannot_be_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

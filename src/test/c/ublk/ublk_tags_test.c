@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Tags on a fake of their command ring: the test is the driver, and decides when transfers end. */
+/* wrap: mlock madvise */
 #include "ublk/ublk_tags.h"
 
 #include "support/cmocka_test.h"
@@ -7,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "blk/blk_transfer.h"
 #include "support/fake_engine.h"
@@ -25,6 +27,28 @@ struct fixture {
     uint32_t seen;           /* records before it have been looked at */
 };
 
+static struct iovec locked, not_dumped; /* the last */
+static bool mlock_fails;
+
+int __real_mlock(const void *bytes, size_t byte_len);
+int __wrap_mlock(const void *bytes, size_t byte_len);
+int __real_madvise(void *bytes, size_t byte_len, int advice);
+int __wrap_madvise(void *bytes, size_t byte_len, int advice);
+
+int __wrap_mlock(const void *bytes, size_t byte_len)
+{
+    locked = (struct iovec){(void *)(uintptr_t)bytes, byte_len};
+    errno = ENOMEM;
+    return mlock_fails ? -1 : __real_mlock(bytes, byte_len);
+}
+
+int __wrap_madvise(void *bytes, size_t byte_len, int advice)
+{
+    if (advice == MADV_DONTDUMP)
+        not_dumped = (struct iovec){bytes, byte_len};
+    return __real_madvise(bytes, byte_len, advice);
+}
+
 static void open_tags(struct fixture *f, struct test_device_params params, bool encoded)
 {
     params.queue_size = DEPTH;
@@ -36,6 +60,7 @@ static void open_tags(struct fixture *f, struct test_device_params params, bool 
     assert_int_equal(0, blk_queue_create_on(device, 0, &f->fake->base, &f->blk, NULL));
     const struct ublk_tags_params tags = {.blk = f->blk,
                                           .iods = f->iods,
+                                          .log = f->test->log,
                                           .q_id = 3,
                                           .q_depth = DEPTH,
                                           .buffer_bytes = BUFFER_BYTES,
@@ -52,13 +77,17 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
+static void close_tags(struct fixture *f)
 {
-    struct fixture *f = *state;
     blk_queue_destroy(f->blk);
     ublk_tags_deinit(&f->tags);
     test_device_destroy(f->test);
-    free(f);
+}
+
+static int teardown(void **state)
+{
+    close_tags(*state);
+    free(*state);
     return 0;
 }
 
@@ -149,6 +178,25 @@ static void fetches_every_tag_once_with_a_buffer_of_its_own(void **state)
         assert_int_equal(first + (uint64_t)tag * BUFFER_BYTES, argument.addr);
     }
     assert_int_equal(1, f->fake->submit_useful_count);
+}
+
+static void keeps_its_buffers_in_memory_and_out_of_dumps(void **state)
+{
+    struct fixture *f = *state;
+    assert_ptr_equal(f->tags.buffers, locked.iov_base);
+    assert_int_equal(DEPTH * BUFFER_BYTES, locked.iov_len);
+    assert_memory_equal(&locked, &not_dumped, sizeof(locked));
+}
+
+static void does_without_locked_buffers_after_a_warning(void **state)
+{
+    (void)state;
+    struct fixture f = {0};
+    mlock_fails = true;
+    open_tags(&f, (struct test_device_params){0}, true);
+    mlock_fails = false;
+    assert_true(test_device_logged(f.test, "bytes of request buffers"));
+    close_tags(&f);
 }
 
 static void reads_and_writes_straight_from_and_to_the_tags_buffer(void **state)
@@ -341,9 +389,7 @@ static void speaks_plain_numbers_to_an_old_kernel(void **state)
     round_of(&f);
     round_of(&f);
     assert_int_equal(UBLK_IO_COMMIT_AND_FETCH_REQ, command_of(&f, 0)->command);
-    blk_queue_destroy(f.blk);
-    ublk_tags_deinit(&f.tags);
-    test_device_destroy(f.test);
+    close_tags(&f);
 }
 
 /* Commits in whatever order transfers end; every request exactly once. */
@@ -393,6 +439,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(fetches_every_tag_once_with_a_buffer_of_its_own),
+        TEST(keeps_its_buffers_in_memory_and_out_of_dumps),
+        cmocka_unit_test(does_without_locked_buffers_after_a_warning),
         TEST(reads_and_writes_straight_from_and_to_the_tags_buffer),
         TEST(writes_durably_with_fua),
         TEST(syncs_for_a_flush),

@@ -37,10 +37,10 @@ final class DeviceLink {
   }
 
   private void replace() throws IOException {
-    Files.createDirectories(path.getParent());
     if (Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS)) {
       throw new IOException("a directory is there");
     }
+    Files.createDirectories(path.getParent());
     if (Files.exists(path, LinkOption.NOFOLLOW_LINKS) && !isOurs()) {
       LOG.warn("replacing what was left at {}", path);
     }

@@ -39,24 +39,29 @@ public final class UblkBackend {
   /** Prints one line for each ublk device of the host. */
   public static void list(PrintWriter out) throws IOException {
     for (NativeUblkDevices.Device device : NativeUblkDevices.list()) {
-      out.printf(
-          "%d: %s, %d sectors, %d queues of %d, process %d%n",
-          device.id(),
-          device.stateName(),
-          device.capacitySectors(),
-          device.queues(),
-          device.queueDepth(),
-          device.serverPid());
+      out.println(describe(device));
     }
     out.flush();
   }
 
-  /** Ends a block device; the process that serves it ends in order. */
+  static String describe(NativeUblkDevices.Device device) {
+    return "%d: %s, %d sectors, %d queues of %d, process %d, hash %016x"
+        .formatted(
+            device.id(),
+            device.stateName(),
+            device.capacitySectors(),
+            device.queues(),
+            device.queueDepth(),
+            device.serverPid(),
+            device.hash());
+  }
+
+  /** Ends a block device, whoever made it; ours ends in order. */
   public static void stop(int id) throws IOException {
     NativeUblkDevices.stop(id);
   }
 
-  /** Removes a device that no process serves any more. */
+  /** Removes a device that no process serves any more, whoever made it. */
   public static void delete(int id) throws IOException {
     NativeUblkDevices.delete(id);
   }

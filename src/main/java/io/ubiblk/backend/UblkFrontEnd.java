@@ -8,31 +8,31 @@ import io.ubiblk.nativelib.NativeUblkBackend;
 import io.ubiblk.nativelib.StopSignals;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** A block device of the host's kernel, and the symbolic link that leads to it. */
+/** A block device of the host's kernel. */
 final class UblkFrontEnd implements FrontEnd {
   private static final Logger LOG = LoggerFactory.getLogger(UblkFrontEnd.class);
 
   private final NativeUblkBackend backend;
-  private final Optional<DeviceLink> link;
 
-  private UblkFrontEnd(NativeUblkBackend backend, Optional<DeviceLink> link) {
+  private UblkFrontEnd(NativeUblkBackend backend) {
     this.backend = backend;
-    this.link = link;
   }
 
-  static UblkFrontEnd open(
+  static FrontEnd open(
       DeviceConfig config, UblkBackend.Options options, NativeDevice device, NativeLog log)
       throws IOException {
     NativeUblkBackend backend =
         NativeUblkBackend.start(
             device, options.devId(), config.cpus(), config.stopTimeoutMs(), log);
     Path node = Path.of("/dev/ublkb" + backend.deviceId());
-    LOG.info("the disk is {}", node);
-    return new UblkFrontEnd(backend, options.link().map(path -> DeviceLink.make(path, node)));
+    LOG.info("the disk is {}, hash {}", node, String.format("%016x", backend.hash()));
+    FrontEnd frontEnd = new UblkFrontEnd(backend);
+    return options.link().isEmpty()
+        ? frontEnd
+        : LinkedFrontEnd.open(frontEnd, options.link().get(), node);
   }
 
   @Override
@@ -47,10 +47,6 @@ final class UblkFrontEnd implements FrontEnd {
 
   @Override
   public void close() throws IOException {
-    try {
-      backend.close();
-    } finally {
-      link.ifPresent(DeviceLink::remove);
-    }
+    backend.close();
   }
 }

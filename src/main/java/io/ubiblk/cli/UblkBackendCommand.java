@@ -32,6 +32,11 @@ final class UblkBackendCommand extends DeviceCommand {
   /** What the kernel's driver takes. */
   private static final int QUEUE_SIZE_MAX = 4096;
 
+  /** The kernel's largest request, and what all the buffers of a disk's requests may take. */
+  private static final int REQUEST_BYTES_MAX = 4 << 20;
+
+  private static final long BUFFERS_BYTES_MAX = 1 << 30;
+
   /** Numbers of the kernel's devices are minor numbers. */
   private static final int DEVICE_ID_MAX = (1 << 20) - 1;
 
@@ -56,13 +61,17 @@ final class UblkBackendCommand extends DeviceCommand {
   @Option(
       names = "--stop",
       paramLabel = "N",
-      description = "End /dev/ublkbN; its server, if there is one, stops with it.")
+      description =
+          "End /dev/ublkbN, whichever program made it; its server, if there is one, stops with it.")
   private Integer stop;
 
   @Option(
       names = "--delete",
       paramLabel = "N",
-      description = "Remove /dev/ublkbN, whose server is gone; requests that wait for it fail.")
+      description = {
+        "Remove /dev/ublkbN, whose server is gone, whichever program made it; requests that wait"
+            + " for it fail."
+      })
   private Integer delete;
 
   UblkBackendCommand(Programs programs) {
@@ -103,6 +112,14 @@ final class UblkBackendCommand extends DeviceCommand {
       throw refused(
           "queue_size",
           "must be at most %d for %s, is %d".formatted(QUEUE_SIZE_MAX, NAME, config.queueSize()));
+    }
+    long requestBytes = Math.min(config.segSizeMax(), REQUEST_BYTES_MAX);
+    long buffersBytes = requestBytes * config.queueSize() * config.numQueues();
+    if (buffersBytes > BUFFERS_BYTES_MAX) {
+      throw refused(
+          "queue_size",
+          "times num_queues times seg_size_max is %d MiB of buffers: must be at most %d MiB for %s"
+              .formatted(buffersBytes >> 20, BUFFERS_BYTES_MAX >> 20, NAME));
     }
   }
 

@@ -17,8 +17,7 @@ public final class NativeUblkBackend extends NativeHandle {
 
   /**
    * Makes the block device, or takes over the one that a killed server of the same disk left; it
-   * works when this returns. Told to stop meanwhile ({@link StopSignals}), it lets reads that wait
-   * for stripes fail.
+   * works when this returns.
    *
    * @param devId the number that it is to have; none: its own already, or the kernel's choice
    * @param cpus one CPU per queue thread, or what the kernel advises
@@ -48,6 +47,11 @@ public final class NativeUblkBackend extends NativeHandle {
     return use(address -> deviceId(address));
   }
 
+  /** What tells the disk's devices from others: {@link NativeUblkDevices.Device#hash}. */
+  public long hash() {
+    return use(address -> hash(address));
+  }
+
   /**
    * Waits until the process is told to stop, or the device was stopped by somebody else.
    *
@@ -72,6 +76,8 @@ public final class NativeUblkBackend extends NativeHandle {
       throws IOException;
 
   private static native int deviceId(long backend);
+
+  private static native long hash(long backend);
 
   private static native boolean await(long backend) throws IOException;
 

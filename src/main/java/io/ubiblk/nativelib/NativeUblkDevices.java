@@ -8,7 +8,7 @@ import java.util.List;
 /** The ublk devices of this host, whoever made them. Any thread. */
 public final class NativeUblkDevices {
   /** Numbers that native code hands over for each device. */
-  static final int WORDS = 6;
+  static final int WORDS = 7;
 
   private NativeUblkDevices() {}
 
@@ -19,9 +19,16 @@ public final class NativeUblkDevices {
    * @param state the kernel's number for its state
    * @param serverPid the process that serves it, or served it last
    * @param capacitySectors 0 if it is not known
+   * @param hash of the identity of the disk behind it; another program's device has anything
    */
   public record Device(
-      int id, int state, int serverPid, int queues, int queueDepth, long capacitySectors) {
+      int id,
+      int state,
+      int serverPid,
+      int queues,
+      int queueDepth,
+      long capacitySectors,
+      long hash) {
 
     /** The state as the kernel's documentation names it. */
     public String stateName() {
@@ -47,7 +54,8 @@ public final class NativeUblkDevices {
               (int) words[at + 2],
               (int) words[at + 3],
               (int) words[at + 4],
-              words[at + 5]));
+              words[at + 5],
+              words[at + 6]));
     }
     return devices;
   }

@@ -46,6 +46,7 @@ class DeviceLinkTest {
     Path occupied = Files.createDirectory(directory.resolve("directory"));
     DeviceLink.make(occupied, DEVICE).remove();
     assertThat(occupied).isDirectory();
+    DeviceLink.make(Path.of("/"), DEVICE).remove();
     Path file = Files.writeString(directory.resolve("file"), "x");
     DeviceLink.make(file.resolve("below"), DEVICE).remove();
     assertThat(file).hasContent("x");

@@ -97,6 +97,7 @@ class UblkBackendCommandTest {
       strings = {
         "io_engine: sync",
         "queue_size: 8192",
+        "queue_size: 512 | seg_size_max: 2097152 | num_queues: 2",
         "cpus: [1, 2]",
         "metadata_path: /m | copy_on_read: true | stripe_source: {source: remote, address: 'h:1'}",
       })
@@ -111,6 +112,7 @@ class UblkBackendCommandTest {
       strings = {
         "socket: /s",
         "queue_size: 4096",
+        "queue_size: 256 | seg_size_max: 1073741824",
         "num_queues: 2 | cpus: [1, 0]",
         "metadata_path: /m"
       })
@@ -124,5 +126,7 @@ class UblkBackendCommandTest {
     assertThat(run("--help")).isZero();
     assertThat(out.toString())
         .contains("--device-symlink", "--dev-id", "--list", "--stop", "--delete", "--kek");
+    assertThat(out.toString().replaceAll("\\s+", " ").split("whichever program made it"))
+        .hasSize(3);
   }
 }

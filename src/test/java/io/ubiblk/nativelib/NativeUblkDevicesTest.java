@@ -49,7 +49,7 @@ class NativeUblkDevicesTest {
   void states_have_the_kernels_names() {
     String[] names = {"dead", "live", "quiesced", "fail_io", "state 4"};
     for (int state = 0; state < names.length; state++) {
-      assertThat(new Device(0, state, 1, 1, 64, 8).stateName()).isEqualTo(names[state]);
+      assertThat(new Device(0, state, 1, 1, 64, 8, 0).stateName()).isEqualTo(names[state]);
     }
   }
 }

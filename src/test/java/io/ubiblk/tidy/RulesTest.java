@@ -153,7 +153,7 @@ class RulesTest {
   }
 
   @Test
-  void findsWhatTwoLayersRepeat() {
+  void findsWhatTwoFrontEndsRepeat() {
     String code = "void %s_end(void)\n{\n    one();\n\n    two(); /* why */\n    three();\n}\n";
     SourceTree tree =
         new SourceTree(
@@ -167,6 +167,23 @@ class RulesTest {
         .asString()
         .contains("ublk_a.c", "2");
     assertThat(TreeRules.repeatedBlocks(tree, "vhost", "ublk", 5)).isEmpty();
+  }
+
+  @Test
+  void findsWhatTheGlueAndTheJavaOfFrontEndsRepeat() {
+    String code = "import a.%1$s;\nclass Native%1$s {\n  int a;\n  %1$s b;\n}\n";
+    SourceTree tree =
+        new SourceTree(
+            List.of(
+                new SourceFile(
+                    "src/main/java/io/ubiblk/a/NativeVhost.java", code.formatted("Vhost")),
+                new SourceFile("src/main/java/io/ubiblk/b/NativeUblk.java", code.formatted("Ublk")),
+                new SourceFile("src/main/c/jni/jni_ublk_backend.c", code.formatted("ublk")),
+                new SourceFile("src/main/java/io/ubiblk/b/Other.java", code.formatted("Ublk"))));
+    assertThat(TreeRules.repeatedBlocks(tree, "vhost", "ublk", 3))
+        .extracting(Finding::path)
+        .containsExactly(
+            "src/main/java/io/ubiblk/b/NativeUblk.java", "src/main/c/jni/jni_ublk_backend.c");
   }
 
   private static List<String> messages(Rule rule, String path, String text) {
