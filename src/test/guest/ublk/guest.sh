@@ -141,9 +141,12 @@ no_devices()
 
 # --- working with a disk ---------------------------------------------------------------------------
 
+# It ends where the pattern begins (run.sh).
+pattern_at=$((88 * 1024 * 1024))
 make_file_system()
 {
-    mkfs.ext4 -q -F -N 1024 -L ubiblk-label -E lazy_itable_init=0,lazy_journal_init=0 "$links/$1"
+    mkfs.ext4 -q -F -N 1024 -L ubiblk-label -E lazy_itable_init=0,lazy_journal_init=0 \
+        "$links/$1" $((pattern_at / 1024))k
 }
 
 mount_disk()
@@ -201,6 +204,28 @@ cache_is()
     same "$(cat "/sys/block/ublkb$(device_of "$1")/queue/write_cache")" "$2"
 }
 
+# Sectors that the kernel has written to the disk.
+sectors_written()
+{
+    awk '{ print $7 }' "/sys/block/ublkb$(device_of "$1")/stat"
+}
+
+# Leaves the pattern in the page cache, and descriptor 5 open: the last closer of a disk writes.
+make_dirty()
+{
+    local before
+    exec 5<>"$links/$1" || return
+    before=$(sectors_written "$1")
+    dd if="$work/pattern" bs=1M seek=$((pattern_at / 1048576)) conv=notrunc status=none >&5 ||
+        return
+    same "$(sectors_written "$1")" "$before"
+}
+
+kept_all_that_was_written()
+{
+    ! grep -i 'not all that was written' "$work/$1.log"
+}
+
 # A disk is measured, made, used and stopped: first_life NAME QUEUES
 first_life()
 {
@@ -217,9 +242,12 @@ first_life()
     check "$name: files are copied to it" fill_disk
     check "$name: they are read back" payload_is_intact payload
     check "$name: it is unmounted" unmount_disk
+    check "$name: pages of the disk are dirty" make_dirty "$name"
     check "$name: SIGTERM ends the program with 0" stop "$name" TERM
-    check "$name: no device is left" no_devices
+    check "$name: no device is left, though it is still open" no_devices
+    check "$name: nothing that was written was given up" kept_all_that_was_written "$name"
     check "$name: no symlink is left" [ ! -L "$links/$name" ]
+    exec 5>&-
 }
 
 second_life()
@@ -301,6 +329,70 @@ scenario_lazy()
     lazy_life lazy-2 autofetch
 }
 
+# --- a stop while a file system is mounted
+
+# Such a program may take as long as the emulated JVM needs to end, but not what a wait would.
+stops_soon()
+{
+    local begin=$SECONDS
+    stop "$1" TERM || return
+    echo "after $((SECONDS - begin)) s"
+    [ $((SECONDS - begin)) -lt 30 ]
+}
+
+is_repaired()
+{
+    e2fsck -f -p "$links/$1"
+    [ $? -le 1 ]
+}
+
+# The kernel has something to say of a mounted file system whose disk has gone; nothing before that.
+unmount_lost_disk()
+{
+    unmount_disk
+    dmesg --clear
+}
+
+# SIGTERM under a file system to which files were copied a moment ago.
+stopped_while_mounted()
+{
+    local name=$1
+    check "$name: the disk is served" start "$name" || return
+    check "$name: a file system is made" make_file_system "$name"
+    check "$name: it is mounted" mount_disk "$name"
+    check "$name: files are copied to it" fill_disk
+    check "$name: more of them are, and not synced" cp -r /tmp/payload $mount_point/late
+    check "$name: the kernel log has no disk error until then" no_kernel_error
+    check "$name: SIGTERM ends the program soon, with 0" stops_soon "$name"
+    check "$name: no device is left, though it is still mounted" no_devices
+    check "$name: nothing that was written was given up" kept_all_that_was_written "$name"
+    check "$name: it can be unmounted" unmount_lost_disk
+    check "$name: the disk is served again" start "$name" || return
+    check "$name: e2fsck finds nothing that it cannot mend by itself" is_repaired "$name"
+    check "$name: it is mounted again" mount_disk "$name"
+    check "$name: the files are intact" payload_is_intact payload
+    check "$name: those that were not synced are, too" payload_is_intact late
+}
+
+# What was killed under a file system is deleted without waiting for it to be unmounted.
+deleted_while_mounted()
+{
+    local name=$1 number
+    number=$(device_of "$name")
+    kill_server "$name"
+    check "$name: it is quiesced" wait_until listed "^$number: quiesced"
+    check "$name: it is deleted while it is mounted" operator --delete "$number"
+    check "$name: no device is left" no_devices
+    check "$name: it can be unmounted as well" unmount_lost_disk
+}
+
+scenario_mounted()
+{
+    full || return
+    stopped_while_mounted mounted
+    deleted_while_mounted mounted
+}
+
 # --- kill -9
 
 operations()
@@ -327,6 +419,14 @@ worker_ends()
     [ $status = 0 ]
 }
 
+# Requests that the disk has.
+in_flight()
+{
+    local reads writes
+    read -r reads writes <"/sys/block/ublkb$(device_of "$1")/inflight"
+    echo $((reads + writes))
+}
+
 # kill_round NAME: kills the server in the middle of the work and starts it again.
 kill_round()
 {
@@ -334,6 +434,7 @@ kill_round()
     before=$(operations)
     # So many operations more, another number each time, to be hit at another place.
     wait_until works_on $((before + 20 + RANDOM % 100)) || return
+    in_flight "$name" >>/tmp/in_flight
     kill_server "$name"
     before=$(operations)
     start "$name" || return
@@ -348,15 +449,18 @@ kill_rounds()
     check "$name: the disk is served" start "$name" || return
     [ "$name" = lazy-kill ] || check "$name: a file system is made" make_file_system "$name"
     check "$name: it is mounted" mount_disk "$name"
+    # Has the markers that the host looks for in the raw file.
+    check "$name: a text is copied to it" cp "$work/payload/text/24" $mount_point/
     mkdir $mount_point/work
-    rm -f /tmp/progress
+    rm -f /tmp/progress /tmp/in_flight
     setsid "$tools/fs_worker" $mount_point/work 4 /tmp/progress >/tmp/worker.log 2>&1 &
     worker=$!
     for round in $(seq "$2"); do
         check "$name: the work goes on after kill -9 and a restart, round $round" \
             kill_round "$name" || return
     done
-    echo "figure $2 kills with $(operations) operations, seed ${seed:-42}"
+    echo "figure $2 kills with $(operations) operations, seed ${seed:-42}; requests in flight at" \
+        "a kill: $(xargs </tmp/in_flight)"
     check "$name: all that was written is there" worker_ends
     check "$name: it is unmounted" unmount_disk
     check "$name: its file system is clean" disk_is_clean "$name"
@@ -388,12 +492,9 @@ END
     chmod +x /tmp/stalled-backend
 }
 
-has_a_read_in_flight()
+has_in_flight()
 {
-    local reads writes
-    read -r reads writes <"/sys/block/ublkb$(device_of "$1")/inflight"
-    echo "$reads reads, $writes writes"
-    [ "$reads" -gt 0 ]
+    same "$(in_flight "$1")" "$2"
 }
 
 read_fails()
@@ -412,12 +513,56 @@ scenario_stalled()
     touch "$work/image.raw.stalled"
     dd if=$links/stalled of=/dev/null bs=4k count=1 skip=8000 iflag=direct 2>/tmp/dd.log &
     reader=$!
-    check "stalled: a read waits for the image" wait_until has_a_read_in_flight stalled
+    check "stalled: a read waits for the image" wait_until has_in_flight stalled 1
     check "stalled: the kernel log has no disk error until then" no_kernel_error
     check "stalled: SIGTERM ends the program with 0" stop stalled TERM
     check "stalled: the read fails" read_fails $reader
     check "stalled: no device is left" no_devices
     dmesg --clear
+}
+
+# Four readers, and a queue of two: what is read must be what the image has.
+start_readers()
+{
+    local number
+    readers=()
+    for number in 0 1 2 3; do
+        dd if="$links/$1" of="/tmp/read.$number" bs=4k count=1 iflag=direct \
+            skip=$((2000 * (number + 1))) 2>>/tmp/dd.log &
+        readers+=($!)
+    done
+}
+
+readers_have_the_image()
+{
+    local number
+    for number in 0 1 2 3; do
+        wait "${readers[number]}" || { cat /tmp/dd.log; return 1; }
+        cmp -n 4096 -i 0:$((2000 * 4096 * (number + 1))) "/tmp/read.$number" "$work/image.raw" ||
+            return
+    done
+}
+
+# A queue of which the server had every request when it was killed: the kernel has none left by
+# which it could notice before its timer.
+scenario_taken()
+{
+    full || return
+    local program=/tmp/stalled-backend
+    make_stalled_program
+    rm -f "$work/image.raw.stalled"
+    check "taken: the disk is served" start taken || return
+    touch "$work/image.raw.stalled"
+    start_readers taken
+    check "taken: the server has all of the queue" wait_until has_in_flight taken 2
+    kill_server taken
+    rm "$work/image.raw.stalled"
+    check "taken: the queue is still full" has_in_flight taken 2
+    check "taken: the device is taken over" start taken
+    check "taken: under its number" same "$(readlink $links/taken)" /dev/ublkb0
+    check "taken: the readers have what the image has" readers_have_the_image
+    check "taken: SIGTERM ends the program with 0" stop taken TERM
+    check "taken: no device is left" no_devices
 }
 
 # --- several devices, and what operators do
@@ -431,7 +576,8 @@ listed()
 
 both_are_quiesced()
 {
-    listed '^0: quiesced' && grep -q '^5: quiesced' /tmp/list
+    listed '^0: quiesced, 196608 sectors, 1 queues of 64, process [0-9]+, hash [0-9a-f]{16}$' &&
+        grep -q '^5: quiesced, 196608 sectors, 2 queues of 64, process' /tmp/list
 }
 
 operator()
@@ -451,6 +597,7 @@ operator_refused()
 
 devices_in_use()
 {
+    check "both are listed" listed '^5: live, 196608 sectors, 2 queues of 64, process'
     check "a disk in use is not served twice" refused first "is locked by process"
     servers[first]=$(sed -n 's/^0: live.* process \([0-9]*\)$/\1/p' /tmp/list)
     check "a device in use is not deleted" operator_refused "is being served by process" --delete 0
@@ -461,7 +608,6 @@ two_devices()
     check "one disk is served" start first
     check "another one is served" start second --dev-id 5
     check "it has the number that was asked for" same "$(readlink $links/second)" /dev/ublkb5
-    check "both are listed" listed '^5: live, 196608 sectors, 2 queues of 64, process'
     ! full || devices_in_use
     kill_server second
     kill_server first

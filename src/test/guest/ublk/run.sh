@@ -41,8 +41,10 @@ kernel_metapackages=(linux-image-6.12-amd64)
 kernel_cached='linux-image-*deb12-amd64'
 
 # One emulating thread each keeps two CPUs busy.
-guests=("plain,encrypted,lazy" "kill,lazykill,stalled,operate")
+guests=("plain,encrypted,lazy,mounted" "kill,lazykill,stalled,operate,taken")
 disk_bytes=$((96 * 1024 * 1024))
+# The end of a disk is no part of its file system; in it the guest writes the file "pattern".
+pattern_bytes=$((8 * 1024 * 1024))
 boot_silence_s=90
 boots_max=3
 
@@ -115,10 +117,16 @@ configure_scenario()
         ;;
     kill) configure kill "num_queues: 2" "$(keys)" ;;
     lazykill)
-        configure_lazy lazy-kill "num_queues: 2" "copy_on_read: true" "track_written: true"
+        # As few as the worker has processes, so that the kill finds queues that are full.
+        configure_lazy lazy-kill "num_queues: 2" "queue_size: 4" "copy_on_read: true" \
+            "track_written: true"
         ;;
     stalled)
         configure_lazy stalled "num_queues: 1" "copy_on_read: true" "stop_timeout_ms: 1000"
+        ;;
+    mounted) configure mounted "num_queues: 2" "$(keys)" ;;
+    taken)
+        configure_lazy taken "num_queues: 1" "queue_size: 2" "copy_on_read: true"
         ;;
     operate)
         configure first "num_queues: 1"
@@ -236,6 +244,12 @@ check()
     fi
 }
 
+# What was dirty when the device was stopped, from the image that raw_file_system has made.
+raw_file_has_pattern()
+{
+    tail -c "$pattern_bytes" "$work/plain.img" | cmp - "$work/pattern"
+}
+
 # check_raw_file NAME none|fresh: the disk of that name, from outside.
 # shellcheck disable=SC2034
 check_raw_file()
@@ -253,18 +267,42 @@ check_raw_file()
     fi
 }
 
+# check_stopped_file NAME none|fresh: the same of a disk that was stopped with dirty pages.
+check_stopped_file()
+{
+    check_raw_file "$@"
+    check "$1: what was dirty at SIGTERM is in the raw file" raw_file_has_pattern
+}
+
+# check_secret_file NAME: one that need not have all of its file system.
+# shellcheck disable=SC2034
+check_secret_file()
+{
+    disk_file=$work/$1.raw
+    variant_keys=fresh
+    variant_layout=whole
+    check "$1: the raw file can be decrypted" raw_file_system
+    check "$1: no plaintext is in the raw file" raw_file_hides_markers
+}
+
 check_raw_files()
 {
     case $1 in
     plain)
-        check_raw_file plain-1 none
-        [ "$scale" != full ] || check_raw_file plain-2 none
+        check_stopped_file plain-1 none
+        [ "$scale" != full ] || check_stopped_file plain-2 none
         ;;
     encrypted)
-        [ "$scale" != full ] || check_raw_file encrypted-1 fresh
-        check_raw_file encrypted-2 fresh
+        [ "$scale" != full ] || check_stopped_file encrypted-1 fresh
+        check_stopped_file encrypted-2 fresh
         ;;
-    lazy) check_raw_file lazy-2 fresh ;;
+    lazy)
+        [ "$scale" != full ] || check_secret_file lazy-1
+        check_raw_file lazy-2 fresh
+        ;;
+    kill) check_secret_file kill ;;
+    lazykill) check_secret_file lazy-kill ;;
+    mounted) [ "$scale" != full ] || check_raw_file mounted fresh ;;
     esac
 }
 
@@ -315,6 +353,7 @@ main()
     kernel_provide
     say "kernel $kernel_version, seed $payload_seed"
     payload_make "$work/payload"
+    payload_bytes pattern "$pattern_bytes" >"$work/pattern"
     make_initramfs
     xts_key1=$(openssl rand -hex 32)
     xts_key2=$(openssl rand -hex 32)
