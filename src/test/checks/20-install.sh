@@ -50,6 +50,9 @@ cat >"$work/disk.yaml" <<END
 path: $work/disk.raw
 socket: $work/vhost.sock
 END
+for file in bin/ublk-backend lib/ubiblk/io_flusher lib/systemd/system/ubiblk-ublk@.service; do
+    [ -s "$work/prefix/$file" ] || fail "$file is not installed"
+done
 archives=("$work"/prefix/lib/ubiblk/classes-*)
 [ -s "${archives[0]}" ] || fail "there is no class-data archive"
 

@@ -170,6 +170,7 @@ while [ "$kills" -lt "$kills_wanted" ] || ! $completed; do
                 refused "is half re-encrypted; this finishes it: xts --action reencrypt --config" \
                     bin/vhost-backend --config "$work/$from.yaml"
                 refused "is half re-encrypted" bin/vhost-backend --config "$work/$to.yaml"
+                refused "is half re-encrypted" bin/ublk-backend --config "$work/$to.yaml"
                 refused "not those that it was begun with" "${reencrypt[@]}" \
                     --config "$work/$from.yaml" --to-config "$work/three.yaml"
                 refused "not those that it was begun with" "${reencrypt[@]}" \
@@ -184,6 +185,7 @@ while [ "$kills" -lt "$kills_wanted" ] || ! $completed; do
         [ ! -e "$work/disk.raw.ubiblk-journal" ] || die "the journal was left behind"
         check_content "$to"
         refused "are not its keys" bin/vhost-backend --config "$work/$from.yaml"
+        refused "are not its keys" bin/ublk-backend --config "$work/$from.yaml"
         swap=$from from=$to to=$swap
     else
         die "status $status: $(cat "$work/log")"

@@ -3,16 +3,20 @@
 #
 # The guest's kernel: Debian's own package, unpacked into a cache and never installed.
 #
-# Sourced by run.sh, and by checks that boot it otherwise. It is kept in
+# Sourced by run.sh and ublk/run.sh, and by checks that boot it otherwise. It is kept in
 # ${XDG_CACHE_HOME:-$HOME/.cache}/ubiblk-guest (or UBIBLK_GUEST_CACHE). A bzImage boots as well, but
 # its decompressor runs under emulation and takes a good part of the boot, so the kernel is unpacked
 # here if that can be done, and enters through PVH.
+
+# What users install, best first, and which directories of the cache are as good.
+kernel_metapackages=(linux-image-6.12-cloud-amd64 linux-image-6.12-amd64 linux-image-cloud-amd64)
+kernel_cached='linux-image-*cloud*'
 
 # Prints the concrete kernel packages to try, best first: the names users install are metapackages.
 kernel_candidates()
 {
     local meta
-    for meta in linux-image-6.12-cloud-amd64 linux-image-6.12-amd64 linux-image-cloud-amd64; do
+    for meta in "${kernel_metapackages[@]}"; do
         apt-cache depends "$meta" 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p'
     done
 }
@@ -45,6 +49,7 @@ kernel_decompress()
 kernel_unpack()
 {
     local package=$1 directory=$2 fresh version
+    say "unpacking $package into $guest_cache"
     fresh=$(mktemp -d "$guest_cache/unpack.XXXXXX")
     (cd "$fresh" && apt-get -qq download "$package" 2>apt.log) || {
         cat "$fresh/apt.log" >&2
@@ -68,18 +73,17 @@ kernel_provide()
     mkdir -p "$guest_cache"
     exec 8>"$guest_cache/lock"
     flock 8
-    kernel_root=$(find "$guest_cache" -maxdepth 1 -name 'linux-image-*' | sort -V | tail -1)
+    kernel_root=$(find "$guest_cache" -maxdepth 1 -name "$kernel_cached" | sort -V | tail -1)
     [ -n "$kernel_root" ] || [ -n "$(kernel_candidates)" ] || [ "$(id -u)" != 0 ] ||
         apt-get -qq update
     for package in $(kernel_candidates); do
         [ -z "$kernel_root" ] || break
-        say "unpacking $package into $guest_cache"
-        if kernel_unpack "$package" "$guest_cache/$package"; then
+        if [ -d "$guest_cache/$package" ] || kernel_unpack "$package" "$guest_cache/$package"; then
             kernel_root=$guest_cache/$package
         fi
     done
     exec 8>&-
     [ -n "$kernel_root" ] || die "no kernel: 'apt-get update' and apt sources for bookworm and" \
-        "bookworm-security are needed to download linux-image-6.12-cloud-amd64"
+        "bookworm-security are needed to download ${kernel_metapackages[0]}"
     kernel_version=$(ls "$kernel_root/lib/modules")
 }

@@ -56,6 +56,9 @@ struct blk_device {
     uint32_t logical_block_size;
     uint64_t bounce_bytes;
     bool write_through;
+    /* The data of every request lies in one page-aligned segment that nobody but us looks at
+     * meanwhile, so ciphers work in place. Set before the first queue is made; false at first. */
+    bool private_memory;
     enum io_engine_kind io_engine;
 
     /* 0, or the errno of the first failed fsync: the data it should have covered may be lost. Never

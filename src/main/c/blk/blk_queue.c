@@ -26,6 +26,7 @@
 #include "base/sector.h"
 #include "blk/blk_lazy.h"
 #include "blk/blk_transfer.h"
+#include "io/op_list.h"
 #include "stripe/stripe_gate.h"
 
 enum { REAP_BATCH = 64 };
@@ -45,6 +46,7 @@ struct blk_queue {
     uint32_t read_through;    /* requests that may be read from it */
     struct blk_request_list waiting;
     struct blk_request_list done;
+    struct op_list commands; /* collected */
     uint32_t busy;
     uint32_t volatile_writes;
     uint64_t now_ns; /* of the caller's last call that said */
@@ -69,7 +71,8 @@ static int queue_allocate(struct blk_queue *queue, struct error *error)
     return blk_transfer_init(&queue->transfer, device, error);
 }
 
-static int queue_make_engine(struct blk_queue *queue, int image_fd, struct error *error)
+static int queue_make_engine(struct blk_queue *queue, int image_fd, int command_fd,
+                             struct error *error)
 {
     const struct blk_device *device = queue->device;
     uint32_t area_count = 0;
@@ -79,13 +82,20 @@ static int queue_make_engine(struct blk_queue *queue, int image_fd, struct error
     if (queue->sync_fd < 0)
         return queue->sync_fd;
     const int fds[FILE_COUNT] = {
-        [FILE_DISK] = device->file.fd, [FILE_SYNC] = queue->sync_fd, [FILE_IMAGE] = image_fd};
+        [FILE_DISK] = device->file.fd,
+        [FILE_SYNC] = queue->sync_fd,
+        [FILE_IMAGE] = image_fd,
+        [FILE_COMMAND] = command_fd,
+    };
+    bool commands = command_fd >= 0;
     queue->transfer.sync_file = FILE_SYNC;
     const struct io_engine_params params = {
         .kind = device->io_engine,
-        .depth = blk_transfer_depth(device),
+        .depth = blk_transfer_depth(device) + (commands ? device->queue_size : 0),
         .fds = fds,
-        .fd_count = queue->image_used ? FILE_COUNT : FILE_IMAGE,
+        .fd_count = commands            ? FILE_COUNT
+                    : queue->image_used ? FILE_COMMAND
+                                        : FILE_IMAGE,
         .buffers = areas,
         .buffer_count = area_count,
         .log = device->log,
@@ -110,7 +120,7 @@ static int queue_make_gate(struct blk_queue *queue, uint32_t index, struct error
 }
 
 static int queue_create(struct blk_device *device, uint32_t index, struct io_engine *engine,
-                        struct blk_queue **out, struct error *error)
+                        int command_fd, struct blk_queue **out, struct error *error)
 {
     assert(index < device->queue_count);
     struct blk_queue *queue = calloc(1, sizeof(*queue));
@@ -123,7 +133,7 @@ static int queue_create(struct blk_device *device, uint32_t index, struct io_eng
     int image_fd = device->lazy ? blk_lazy_use_image(device->lazy) : -1;
     queue->image_used = image_fd >= 0;
     if (result == 0 && !engine)
-        result = queue_make_engine(queue, image_fd, error);
+        result = queue_make_engine(queue, image_fd, command_fd, error);
     else
         queue->engine = engine;
     if (result == 0)
@@ -142,14 +152,23 @@ static int queue_create(struct blk_device *device, uint32_t index, struct io_eng
 int blk_queue_create(struct blk_device *device, uint32_t index, struct blk_queue **out,
                      struct error *error)
 {
-    return queue_create(device, index, NULL, out, error);
+    return queue_create(device, index, NULL, -1, out, error);
+}
+
+int blk_queue_create_with_commands(struct blk_device *device, uint32_t index, int command_fd,
+                                   struct blk_queue **out, struct error *error)
+{
+    assert(command_fd >= 0);
+    if (device->io_engine != IO_ENGINE_URING)
+        return error_set(error, -ENOTSUP, "queue %u: commands to a driver need io_uring", index);
+    return queue_create(device, index, NULL, command_fd, out, error);
 }
 
 int blk_queue_create_on(struct blk_device *device, uint32_t index, struct io_engine *engine,
                         struct blk_queue **out, struct error *error)
 {
     assert(engine);
-    return queue_create(device, index, engine, out, error);
+    return queue_create(device, index, engine, -1, out, error);
 }
 
 void blk_queue_destroy(struct blk_queue *queue)
@@ -223,8 +242,9 @@ static void request_go(struct blk_queue *queue, struct blk_request *request)
     struct blk_device *device = queue->device;
     /* Acquire: pairs with the session's store; a request that goes after the cache was turned off
      * is durable. */
-    request->durable = request->op == QUEUE_OP_WRITE &&
-                       !atomic_load_explicit(&device->write_back, memory_order_acquire);
+    request->durable =
+        request->op == QUEUE_OP_WRITE &&
+        (request->fua || !atomic_load_explicit(&device->write_back, memory_order_acquire));
     if (is_volatile_write(request))
         queue->volatile_writes++;
     if (request->durable)
@@ -332,14 +352,37 @@ static void release_image(struct blk_queue *queue)
     blk_lazy_release_image(lazy);
 }
 
-int blk_queue_submit(struct blk_queue *queue, uint64_t now_ns)
+void blk_queue_issue(struct blk_queue *queue, uint64_t now_ns)
 {
     if (queue->gate && !stripe_gate_idle(queue->gate))
         release_held(queue, now_ns);
     if (queue->image_used)
         release_image(queue);
     issue_waiting(queue);
+}
+
+int blk_queue_submit(struct blk_queue *queue, uint64_t now_ns)
+{
+    blk_queue_issue(queue, now_ns);
     return io_engine_submit(queue->engine);
+}
+
+void blk_queue_command(struct blk_queue *queue, struct io_op *op)
+{
+    op->opcode = IO_COMMAND;
+    op->file = FILE_COMMAND;
+    op->flags = 0;
+    op->buffer_index = -1;
+    op->iov = NULL;
+    op->iov_count = 0;
+    op->byte_offset = 0;
+    op->byte_len = 0;
+    io_engine_prep(queue->engine, op);
+}
+
+struct io_op *blk_queue_next_command(struct blk_queue *queue)
+{
+    return op_list_take(&queue->commands);
 }
 
 static bool implies_fsync(const struct blk_request *request)
@@ -380,8 +423,12 @@ uint32_t blk_queue_reap(struct blk_queue *queue, uint64_t now_ns)
     uint32_t count;
     do {
         count = io_engine_reap(queue->engine, ops, REAP_BATCH);
-        for (uint32_t i = 0; i < count; i++)
-            piece_ended(queue, ops[i]);
+        for (uint32_t i = 0; i < count; i++) {
+            if (ops[i]->opcode == IO_COMMAND)
+                op_list_append(&queue->commands, ops[i]);
+            else
+                piece_ended(queue, ops[i]);
+        }
         total += count;
     } while (count == REAP_BATCH);
     return total;

@@ -38,8 +38,16 @@ enum { BLK_QUEUE_WATCH_WAKE = 0, BLK_QUEUE_WATCH_KICK = 1, BLK_QUEUE_WATCH_STRIP
 int blk_queue_create(struct blk_device *device, uint32_t index, struct blk_queue **out,
                      struct error *error);
 
+/*
+ * The same with room for one command per slot, which go to the driver behind command_fd (kept until
+ * destroy) in the same system calls as transfers. Needs io_uring: -ENOTSUP with a sentence where
+ * the device has another engine.
+ */
+int blk_queue_create_with_commands(struct blk_device *device, uint32_t index, int command_fd,
+                                   struct blk_queue **out, struct error *error);
+
 /* The same on an engine that the caller made (taken on success), for tests and benchmarks; the
- * image of a lazy disk is its FILE_IMAGE. */
+ * image of a lazy disk is its FILE_IMAGE, commands go to its FILE_COMMAND. */
 int blk_queue_create_on(struct blk_device *device, uint32_t index, struct io_engine *engine,
                         struct blk_queue **out, struct error *error);
 
@@ -55,9 +63,9 @@ enum { BLK_QUEUE_ARENA_SEGMENTS = BLK_REQUEST_SEGMENTS_MAX + 32 };
 struct iovec *blk_queue_arena(struct blk_queue *queue, uint32_t index);
 
 /*
- * Takes a request whose op, sector, sector_count, iov, iov_count and byte_len are set; the segments
- * stay untouched by others until it is released. Range, alignment and the device's state are
- * checked here, once.
+ * Takes a request whose op, sector, sector_count, iov, iov_count, byte_len and, where the transport
+ * has that, fua are set; the segments stay untouched by others until it is released. Range,
+ * alignment and the device's state are checked here, once.
  */
 void blk_queue_start(struct blk_queue *queue, struct blk_request *request, uint64_t now_ns);
 
@@ -65,9 +73,22 @@ void blk_queue_start(struct blk_queue *queue, struct blk_request *request, uint6
 void blk_queue_finish(struct blk_queue *queue, struct blk_request *request, int result,
                       uint64_t now_ns);
 
-/* Gives the engine whatever can be given, requests whose stripes have come included, and submits
- * it. 0, or -errno when the engine is unusable. */
+/* Gives the engine whatever can be given, requests whose stripes have come included; it goes with
+ * the next submit or wait. */
+void blk_queue_issue(struct blk_queue *queue, uint64_t now_ns);
+
+/* Issues, and submits all that was prepared. 0, or -errno when the engine is unusable. */
 int blk_queue_submit(struct blk_queue *queue, uint64_t now_ns);
+
+/*
+ * Prepares a command whose command and argument are set; the rest of op is filled in here. The
+ * caller owns op and lends it until blk_queue_next_command hands it back. One per slot at a time.
+ */
+void blk_queue_command(struct blk_queue *queue, struct io_op *op);
+
+/* A command that was collected by blk_queue_reap, oldest first, with the driver's result; or NULL.
+ */
+struct io_op *blk_queue_next_command(struct blk_queue *queue);
 
 /* Collects completions; returns how many the engine had. Does not sleep. */
 uint32_t blk_queue_reap(struct blk_queue *queue, uint64_t now_ns);

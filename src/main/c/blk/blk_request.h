@@ -51,6 +51,7 @@ struct blk_request {
     uint64_t byte_len; /* of iov */
     struct iovec *iov;
     uint32_t iov_count;
+    bool fua;                 /* a write whose driver wants it on stable storage */
     bool durable;             /* a write that must be on stable storage when it completes */
     bool bounced;             /* goes through bounce buffers */
     bool read_through;        /* parts of it may be read from the image */

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
  * Data takes one pass: ciphers work while copying between guest memory and bounce buffer, and plain
- * data that lies as the kernel wants it is not copied at all. A library cipher that cannot decrypt
- * while copying does it in the bounce buffer, so nothing but final bytes reaches the guest.
+ * data that lies as the kernel wants it is not copied at all. In private memory they work in place.
+ * A library cipher that cannot decrypt while copying does it in the bounce buffer, so nothing but
+ * final bytes reaches the guest.
  *
  * Where a read finds its bytes is decided extent by extent, when a piece is about to be made: a
  * stripe may have reached the base disk since the request came, and both places have the same then.
  */
 #include "blk_transfer.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -26,6 +28,7 @@ struct blk_piece {
     struct io_op op; /* first, so that an op leads back to its piece */
     struct blk_request *request;
     struct bounce_buffer *buffer; /* NULL: straight on guest memory */
+    bool in_place;                /* the cipher works there */
     struct iov_cursor cursor;     /* where the piece lies in the request's segments */
     uint64_t request_offset;
     struct iovec iov; /* of a piece that is one segment */
@@ -34,7 +37,17 @@ struct blk_piece {
 
 uint32_t blk_transfer_depth(const struct blk_device *device)
 {
-    return min_u32(device->queue_size < PIECES_MIN ? PIECES_MIN : device->queue_size, IO_DEPTH_MAX);
+    return min_u32(device->queue_size < PIECES_MIN ? PIECES_MIN : device->queue_size,
+                   BLK_PIECES_MAX);
+}
+
+/* Whether some request may have to go through a bounce buffer. In private memory a piece begins at
+ * a sector's edge of an aligned segment. */
+static bool may_bounce(const struct blk_device *device)
+{
+    if (device->private_memory && device->file.memory_align <= SECTOR_BYTES)
+        return false;
+    return device->xts || device->file.memory_align != 1 || device->file.offset_align != 1;
 }
 
 int blk_transfer_init(struct blk_transfer *transfer, const struct blk_device *device,
@@ -49,7 +62,7 @@ int blk_transfer_init(struct blk_transfer *transfer, const struct blk_device *de
         transfer->pieces[i].next = transfer->free_pieces;
         transfer->free_pieces = &transfer->pieces[i];
     }
-    if (!device->xts && device->file.memory_align == 1 && device->file.offset_align == 1)
+    if (!may_bounce(device))
         return 0;
     uint64_t share = device->bounce_bytes / device->queue_count;
     if (share < BUFFER_POOL_BYTES_MIN)
@@ -77,6 +90,7 @@ static struct blk_piece *piece_take(struct blk_transfer *transfer, struct blk_re
     transfer->free_pieces = piece->next;
     piece->request = request;
     piece->buffer = NULL;
+    piece->in_place = false;
     piece->cursor = request->issued;
     piece->request_offset = request->issued_bytes;
     piece->op.file = FILE_DISK;
@@ -219,6 +233,32 @@ static bool issue_bounced(struct blk_transfer *transfer, struct blk_request *req
     return true;
 }
 
+/* Where an in-place piece's bytes lie; its own iovec may have been stepped over by the engine. */
+static uint8_t *piece_bytes(const struct blk_piece *piece)
+{
+    return (uint8_t *)piece->request->iov->iov_base + piece->cursor.offset;
+}
+
+/* In place, up to byte_len bytes. */
+static bool issue_in_place(struct blk_transfer *transfer, struct blk_request *request,
+                           uint64_t byte_len)
+{
+    assert(request->iov_count == 1);
+    struct blk_piece *piece = piece_take(transfer, request);
+    if (!piece)
+        return false;
+    byte_len = min_u64(byte_len, IO_TRANSFER_BYTES_MAX);
+    piece->in_place = true;
+    if (request->op == QUEUE_OP_WRITE)
+        xts_encrypt(transfer->device->xts, piece_sector(piece), piece_bytes(piece),
+                    piece_bytes(piece), bytes_to_sectors(byte_len));
+    piece->iov = (struct iovec){.iov_base = piece_bytes(piece), .iov_len = byte_len};
+    piece->op.iov = &piece->iov;
+    piece->op.iov_count = 1;
+    piece_prep(transfer, piece, byte_len);
+    return true;
+}
+
 static bool issue_flush(struct blk_transfer *transfer, struct blk_request *request)
 {
     struct blk_piece *piece = piece_take(transfer, request);
@@ -309,9 +349,10 @@ static bool issue_data(struct blk_transfer *transfer, struct blk_request *reques
     case EXTENT_BASE:
         break;
     }
-    return needs_bounce(transfer, request)
-               ? issue_bounced(transfer, request, extent.byte_len)
-               : issue_direct(transfer, request, FILE_DISK, extent.byte_len);
+    if (needs_bounce(transfer, request))
+        return issue_bounced(transfer, request, extent.byte_len);
+    return transfer->device->xts ? issue_in_place(transfer, request, extent.byte_len)
+                                 : issue_direct(transfer, request, FILE_DISK, extent.byte_len);
 }
 
 bool blk_transfer_issue(struct blk_transfer *transfer, struct blk_request *request)
@@ -330,7 +371,9 @@ void blk_transfer_begin(const struct blk_transfer *transfer, struct blk_request 
     request->issued = (struct iov_cursor){0};
     request->issued_bytes = 0;
     request->pieces = 0;
-    request->bounced = transfer->device->xts || !segments_aligned(transfer->device, request);
+    const struct blk_device *device = transfer->device;
+    request->bounced =
+        (device->xts && !device->private_memory) || !segments_aligned(device, request);
 }
 
 struct blk_request *blk_transfer_end(struct blk_transfer *transfer, struct io_op *op, int *result)
@@ -340,6 +383,9 @@ struct blk_request *blk_transfer_end(struct blk_transfer *transfer, struct io_op
     *result = op->result;
     if (op->result == 0 && piece->buffer && request->op == QUEUE_OP_READ)
         bounce_drain(transfer, piece, op->byte_len);
+    if (op->result == 0 && piece->in_place && request->op == QUEUE_OP_READ)
+        xts_decrypt(transfer->device->xts, piece_sector(piece), piece_bytes(piece),
+                    piece_bytes(piece), bytes_to_sectors(op->byte_len));
     piece_give(transfer, piece);
     if (op->result < 0) {
         if (request->result == 0)

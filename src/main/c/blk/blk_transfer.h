@@ -5,6 +5,7 @@
  *   plain, aligned       one piece straight on guest memory (several above 1 GiB)
  *   plain, not aligned   pieces of up to 64 KiB through a bounce buffer, copied
  *   encrypted            the same, enciphered or deciphered while copying
+ *   encrypted, private   enciphered or deciphered in place (blk_device.private_memory)
  *   from the image       reads of stripes that the base disk does not have: straight from the raw
  *                        image, never deciphered; zeros beyond its end
  *   flush                one piece without data
@@ -25,7 +26,10 @@
 #include "mem/buffer_pool.h"
 
 /* The engine's files. */
-enum { FILE_DISK, FILE_SYNC, FILE_IMAGE, FILE_COUNT };
+enum { FILE_DISK, FILE_SYNC, FILE_IMAGE, FILE_COMMAND, FILE_COUNT };
+
+/* The most pieces of a queue; as many commands fit into its engine besides. */
+enum { BLK_PIECES_MAX = IO_DEPTH_MAX / 2 };
 
 struct blk_piece;
 

@@ -29,7 +29,7 @@ void io_engine_destroy(struct io_engine *engine)
     if (engine == NULL) {
         return;
     }
-    assert(engine->in_flight == 0);
+    assert(engine->in_flight == engine->commands);
     for (uint32_t slot = 0; slot < IO_WATCH_MAX; slot++) {
         io_engine_unwatch(engine, slot);
     }
@@ -49,14 +49,15 @@ static void assert_transfer(const struct io_op *op)
 
 void io_engine_prep(struct io_engine *engine, struct io_op *op)
 {
-    assert(op->opcode <= IO_FDATASYNC);
-    if (op->opcode != IO_FDATASYNC) {
+    assert(op->opcode <= IO_COMMAND);
+    if (op->opcode == IO_READV || op->opcode == IO_WRITEV) {
         assert_transfer(op);
     }
     op->retries = 0;
     op->done_bytes = 0;
     op->next = NULL;
     engine->in_flight++;
+    engine->commands += op->opcode == IO_COMMAND;
     engine->ops->prep(engine, op);
 }
 
@@ -71,6 +72,9 @@ uint32_t io_engine_reap(struct io_engine *engine, struct io_op **ops, uint32_t m
     assert(count <= max);
     assert(count <= engine->in_flight);
     engine->in_flight -= count;
+    for (uint32_t i = 0; i < count; i++) {
+        engine->commands -= ops[i]->opcode == IO_COMMAND;
+    }
     return count;
 }
 

@@ -21,14 +21,15 @@
 
 enum io_engine_kind { IO_ENGINE_URING, IO_ENGINE_SYNC };
 
-enum io_opcode { IO_READV, IO_WRITEV, IO_FDATASYNC };
+/* IO_COMMAND: a command of the file's own, to the driver behind it; io_uring only. */
+enum io_opcode { IO_READV, IO_WRITEV, IO_FDATASYNC, IO_COMMAND };
 
 /* The write is durable when it completes (RWF_DSYNC). */
 enum { IO_DSYNC = 1 };
 
-enum { IO_FILE_MAX = 4, IO_WATCH_MAX = 4, IO_DEPTH_MAX = 4096 };
+enum { IO_FILE_MAX = 4, IO_WATCH_MAX = 4, IO_DEPTH_MAX = 8192 };
 
-enum { IO_TRANSFER_BYTES_MAX = 1 << 30 };
+enum { IO_TRANSFER_BYTES_MAX = 1 << 30, IO_COMMAND_BYTES = 16 };
 
 /* Owned by the caller. Only the caller's part needs to be filled. */
 struct io_op {
@@ -38,13 +39,16 @@ struct io_op {
     uint8_t retries;      /* the engine's own */
     int32_t buffer_index; /* the registered buffer that the single iov lies in, or -1 */
     /* Lent to the engine until reaped. When a transfer was short, iov and iov_count step over what
-     * is done and the entries themselves are changed. NULL and 0 for IO_FDATASYNC. */
+     * is done and the entries themselves are changed. NULL and 0 unless data is transferred. */
     struct iovec *iov;
-    uint32_t iov_count;   /* <= IOV_MAX */
-    uint64_t byte_offset; /* in the file */
-    uint64_t byte_len;    /* sum of iov, 1 to IO_TRANSFER_BYTES_MAX; 0 for IO_FDATASYNC */
-    /* After reap: 0 when all of byte_len was transferred, else -errno. A read that meets the end of
-     * the file is -ENODATA, a write that makes no progress -EIO. */
+    uint32_t iov_count;                 /* <= IOV_MAX */
+    uint64_t byte_offset;               /* in the file */
+    uint64_t byte_len;                  /* sum of iov, 1 to IO_TRANSFER_BYTES_MAX; 0 without data */
+    uint32_t command;                   /* of an IO_COMMAND: which one */
+    uint8_t argument[IO_COMMAND_BYTES]; /* and what the driver is told with it */
+    /* After reap of an IO_COMMAND: what the driver said. Of others: 0 when all of byte_len was
+     * transferred, else -errno. A read that meets the end of the file is -ENODATA, a write that
+     * makes no progress -EIO. */
     int32_t result;
     uint64_t done_bytes; /* the engine's own */
     struct io_op *next;  /* the engine's own */
@@ -53,9 +57,9 @@ struct io_op {
 /* Borrowed by io_engine_create; the fds and buffers themselves are kept until io_engine_destroy. */
 struct io_engine_params {
     enum io_engine_kind kind;
-    uint32_t depth; /* ops in flight at most, 1 to IO_DEPTH_MAX; the caller keeps to it */
-    const int *fds;
-    uint32_t fd_count;           /* 1 to IO_FILE_MAX */
+    uint32_t depth;    /* ops in flight at most, 1 to IO_DEPTH_MAX; the caller keeps to it */
+    const int *fds;    /* -1: no such file */
+    uint32_t fd_count; /* 1 to IO_FILE_MAX */
     const struct iovec *buffers; /* page-aligned memory that buffer_index refers to */
     uint32_t buffer_count;       /* 0: none */
     struct log *log;             /* may be NULL */
@@ -71,7 +75,8 @@ struct io_engine;
 int io_engine_create(const struct io_engine_params *params, struct io_engine **out,
                      struct error *error);
 
-/* Ends the watches and frees the engine. Nothing may be in flight (asserted). NULL is fine. */
+/* Ends the watches and frees the engine. No transfer or sync may be in flight (asserted); commands
+ * may, and the kernel cancels them soon afterwards. NULL is fine. */
 void io_engine_destroy(struct io_engine *engine);
 
 /* Keeps the op for the next submit. Never fails; submits by itself when its queue is full. */

@@ -30,6 +30,7 @@ struct io_engine_ops {
 struct io_engine {
     const struct io_engine_ops *ops;
     uint32_t in_flight; /* kept by io_engine.c */
+    uint32_t commands;  /* those of them that are IO_COMMANDs, kept by io_engine.c */
     uint32_t watched;   /* bit per slot in use, kept by io_engine.c */
 };
 

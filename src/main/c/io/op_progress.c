@@ -6,7 +6,8 @@
  * full device that did not say so for a write.
  *
  * A sync is never issued twice: once it has failed, the pages that it was about may be marked clean
- * although they never reached the disk, and a second one would succeed for nothing.
+ * although they never reached the disk, and a second one would succeed for nothing. What a command
+ * means is between its caller and the driver.
  */
 #include "io/op_progress.h"
 
@@ -39,6 +40,9 @@ static void step_over(struct io_op *op, size_t byte_len)
 
 bool op_progress(struct io_op *op, int32_t kernel_result)
 {
+    if (op->opcode == IO_COMMAND) {
+        return end(op, kernel_result);
+    }
     if (kernel_result < 0) {
         if (worth_a_retry(op, kernel_result)) {
             op->retries++;

@@ -52,6 +52,7 @@ static void sync_prep(struct io_engine *base, struct io_op *op)
 {
     struct sync_engine *engine = from_base(base);
     assert(op->file < engine->fd_count);
+    assert(op->opcode != IO_COMMAND); /* nobody starts a queue with commands on this engine */
     assert(base->in_flight <= engine->depth);
     op_list_append(&engine->prepared, op);
 }

@@ -27,6 +27,7 @@
 #include <liburing.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -101,10 +102,22 @@ static void write_transfer(const struct uring_engine *engine, struct io_uring_sq
     sqe->rw_flags = (op->flags & IO_DSYNC) != 0 ? RWF_DSYNC : 0;
 }
 
+_Static_assert(sizeof(struct io_uring_sqe) - offsetof(struct io_uring_sqe, cmd) == IO_COMMAND_BYTES,
+               "an entry of the ordinary size takes the whole argument");
+
+static void write_command(struct io_uring_sqe *sqe, const struct io_op *op)
+{
+    io_uring_prep_rw(IORING_OP_URING_CMD, sqe, op->file, NULL, 0, 0);
+    sqe->cmd_op = op->command;
+    memcpy(sqe->cmd, op->argument, IO_COMMAND_BYTES);
+}
+
 static void write_op(const struct uring_engine *engine, struct io_uring_sqe *sqe, struct io_op *op)
 {
     if (op->opcode == IO_FDATASYNC) {
         io_uring_prep_fsync(sqe, op->file, IORING_FSYNC_DATASYNC);
+    } else if (op->opcode == IO_COMMAND) {
+        write_command(sqe, op);
     } else {
         write_transfer(engine, sqe, op);
     }
@@ -445,7 +458,7 @@ static void uring_drop_file(struct io_engine *base, uint8_t file)
 static void uring_destroy(struct io_engine *base)
 {
     struct uring_engine *engine = from_base(base);
-    uring_ring_deinit(&engine->uring);
+    uring_ring_deinit(&engine->uring, base->commands > 0);
     free(engine);
 }
 

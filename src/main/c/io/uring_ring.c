@@ -6,7 +6,9 @@
  * Older kernels refuse what they do not know, and get less.
  *
  * The kernel ends a ring some time after its last user let go. What the ring refers to is therefore
- * taken out of it by hand: the lock on a disk must not outlive us for longer than it has to.
+ * taken out of it by hand: the lock on a disk must not outlive us for longer than it has to. Up to
+ * Linux 6.12 that waits for all that uses any of it, and so is not done while a command is at its
+ * driver, which may keep it until the ring ends.
  */
 #include "io/uring_ring.h"
 
@@ -109,23 +111,23 @@ int uring_ring_init(struct uring_ring *uring, const struct io_engine_params *par
         return refuse(ret, why_refused(ret), error);
     }
     if ((ring_params.features & features_needed) != features_needed) {
-        uring_ring_deinit(uring);
+        uring_ring_deinit(uring, false);
         return refuse(-ENOSYS, "this kernel's is too old (5.13 or later is needed)", error);
     }
     ret = register_all(uring, params);
     if (ret != 0) {
-        uring_ring_deinit(uring);
+        uring_ring_deinit(uring, false);
         return refuse(ret, why_refused(ret), error);
     }
     return 0;
 }
 
-void uring_ring_deinit(struct uring_ring *uring)
+void uring_ring_deinit(struct uring_ring *uring, bool commands)
 {
-    if (uring->buffers_registered) {
+    if (uring->buffers_registered && !commands) {
         io_uring_unregister_buffers(&uring->ring);
     }
-    if (uring->files_registered) {
+    if (uring->files_registered && !commands) {
         io_uring_unregister_files(&uring->ring);
     }
     io_uring_queue_exit(&uring->ring);

@@ -24,7 +24,8 @@ struct uring_ring {
 int uring_ring_init(struct uring_ring *uring, const struct io_engine_params *params,
                     struct error *error);
 
-/* Lets go of files and buffers at once and ends the ring. Same thread. */
-void uring_ring_deinit(struct uring_ring *uring);
+/* Lets go of files and buffers at once (with commands still at their driver: soon) and ends the
+ * ring. Same thread. */
+void uring_ring_deinit(struct uring_ring *uring, bool commands);
 
 #endif

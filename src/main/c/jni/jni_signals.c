@@ -7,7 +7,7 @@
  * handler; a Java thread waits for the eventfd and then stops everything in order. The eventfd is
  * never read, so whoever waits later returns at once. It lives as long as the process.
  */
-#include "io_ubiblk_nativelib_StopSignals.h"
+#include "jni/jni_signals.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -17,6 +17,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "io_ubiblk_nativelib_StopSignals.h"
 #include "jni/jni_env.h"
 
 static const int STOP_SIGNALS[] = {SIGHUP, SIGINT, SIGTERM};
@@ -68,6 +69,11 @@ static int catch_all(void)
         }
     }
     return 0;
+}
+
+int jni_stop_signal_fd(void)
+{
+    return atomic_load(&event_fd);
 }
 
 JNIEXPORT void JNICALL Java_io_ubiblk_nativelib_StopSignals_catchSignals(JNIEnv *env, jclass class)

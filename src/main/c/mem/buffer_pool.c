@@ -62,15 +62,15 @@ static void carve(struct buffer_pool *pool, uint32_t large, uint32_t small)
     assert(bytes == (char *)pool->area.iov_base + pool->area.iov_len);
 }
 
-static void protect(const struct iovec *area, struct log *log)
+void buffer_pool_protect(const struct iovec *area, const char *what, struct log *log)
 {
-    /* Both are precautions: the pool works without them. */
+    /* Both are precautions: buffers work without them. */
     madvise(area->iov_base, area->iov_len, MADV_DONTDUMP);
     if (mlock(area->iov_base, area->iov_len) != 0) {
         log_write(log, LOG_WARN,
-                  "cannot lock %zu bytes of bounce buffers in memory (%s): they may be swapped "
-                  "out; raise RLIMIT_MEMLOCK",
-                  area->iov_len, strerror(errno));
+                  "cannot lock %zu bytes of %s in memory (%s): they may be swapped out; raise "
+                  "RLIMIT_MEMLOCK",
+                  area->iov_len, what, strerror(errno));
     }
 }
 
@@ -99,7 +99,7 @@ int buffer_pool_create(uint64_t bytes, struct log *log, struct buffer_pool **out
                                "cannot allocate %" PRIu64 " bytes of bounce buffers", bytes);
     }
     pool->area = (struct iovec){area, bytes};
-    protect(&pool->area, log);
+    buffer_pool_protect(&pool->area, "bounce buffers", log);
     carve(pool, large, small);
     *out = pool;
     return 0;

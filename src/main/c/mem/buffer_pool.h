@@ -59,4 +59,11 @@ void buffer_pool_give(struct buffer_pool *pool, struct bounce_buffer *buffer);
 /* Buffers lent at the moment. */
 uint32_t buffer_pool_lent(const struct buffer_pool *pool);
 
+/*
+ * Does for buffers of another owner what is done for a pool's: keeps whole pages out of core dumps,
+ * makes them real memory at once and locks them. Where they cannot be locked, log (may be NULL)
+ * gets one warning that calls them what.
+ */
+void buffer_pool_protect(const struct iovec *area, const char *what, struct log *log);
+
 #endif

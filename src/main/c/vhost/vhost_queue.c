@@ -9,11 +9,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -22,21 +19,17 @@
 #include "base/cpu_relax.h"
 #include "base/event.h"
 #include "base/minmax.h"
-#include "base/thread.h"
 #include "blk/blk_queue.h"
+#include "blk/queue_thread.h"
 #include "vhost/poll_pace.h"
 #include "vhost/vhost_virtq.h"
 
 struct vhost_queue {
     struct blk_device *device;
     uint32_t index;
-    int cpu;
     int wake_fd;
     int done_fd;
-    pthread_t thread;
-    sem_t created;
-    int create_result;
-    struct error create_error;
+    struct queue_thread thread;
     _Atomic(struct vhost_command *) command;
 
     /* The rest belongs to the queue thread. */
@@ -267,54 +260,53 @@ static void queue_loop(struct vhost_queue *queue)
     }
 }
 
-static void pin_thread(const struct vhost_queue *queue)
-{
-    if (queue->cpu < 0)
-        return;
-    cpu_set_t cpus;
-    CPU_ZERO(&cpus);
-    CPU_SET((size_t)queue->cpu, &cpus);
-    int failure = pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
-    if (failure)
-        log_write(queue->device->log, LOG_WARN, "queue %u cannot be pinned to CPU %d: errno %d",
-                  queue->index, queue->cpu, failure);
-}
-
-static void *queue_main(void *argument)
+static int queue_open(void *argument, struct error *error)
 {
     struct vhost_queue *queue = argument;
-    pin_thread(queue);
-    queue->create_result =
-        blk_queue_create(queue->device, queue->index, &queue->blk, &queue->create_error);
+    int result = blk_queue_create(queue->device, queue->index, &queue->blk, error);
+    if (result < 0)
+        return result;
     queue->vq.blk = queue->blk;
-    if (queue->create_result == 0) {
-        queue->create_result = blk_queue_watch(queue->blk, BLK_QUEUE_WATCH_WAKE, queue->wake_fd);
-        if (queue->create_result < 0)
-            error_set_errno(&queue->create_error, queue->create_result,
-                            "queue %u: watching its eventfd", queue->index);
-    }
-    int result = queue->create_result;
-    sem_post(&queue->created);
-    if (result == 0) {
-        queue_loop(queue);
-        command_done(queue, 0);
-    }
-    blk_queue_destroy(queue->blk);
-    return NULL;
+    result = blk_queue_watch(queue->blk, BLK_QUEUE_WATCH_WAKE, queue->wake_fd);
+    return result < 0
+               ? error_set_errno(error, result, "queue %u: watching its eventfd", queue->index)
+               : 0;
 }
 
-static int queue_thread_start(struct vhost_queue *queue)
+static void queue_run(void *argument)
 {
-    char name[16];
-    snprintf(name, sizeof(name), "queue-%u", queue->index);
-    return thread_start(&queue->thread, name, queue_main, queue);
+    queue_loop(argument);
+    command_done(argument, 0);
+}
+
+static void queue_close(void *argument)
+{
+    struct vhost_queue *queue = argument;
+    blk_queue_destroy(queue->blk);
+}
+
+static int queue_start(struct vhost_queue *queue, int cpu, struct error *error)
+{
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    if (cpu >= 0)
+        CPU_SET((size_t)cpu, &cpus);
+    const struct queue_thread_params params = {
+        .index = queue->index,
+        .cpus = cpu >= 0 ? &cpus : NULL,
+        .log = queue->device->log,
+        .open = queue_open,
+        .run = queue_run,
+        .close = queue_close,
+        .queue = queue,
+    };
+    return queue_thread_start(&queue->thread, &params, error);
 }
 
 static void queue_free(struct vhost_queue *queue)
 {
     if (queue->wake_fd >= 0)
         close(queue->wake_fd);
-    sem_destroy(&queue->created);
     vhost_virtq_deinit(&queue->vq);
     free(queue);
 }
@@ -327,30 +319,18 @@ int vhost_queue_create(struct blk_device *device, uint32_t index, int cpu, int d
         return error_set(error, -ENOMEM, "no memory for queue %u", index);
     queue->device = device;
     queue->index = index;
-    queue->cpu = cpu;
     queue->done_fd = done_fd;
     queue->kick_fd = -1;
     poll_pace_init(&queue->pace, (uint64_t)device->poll_timeout_us * 1000);
-    sem_init(&queue->created, 0, 0);
     queue->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int result = 0;
     if (vhost_virtq_init(&queue->vq, device, index) < 0)
         result = error_set(error, -ENOMEM, "no memory for queue %u", index);
     else if (queue->wake_fd < 0)
         result = error_set_errno(error, -errno, "queue %u: eventfd", index);
-    else if ((result = queue_thread_start(queue)) < 0)
-        result = error_set_errno(error, result, "queue %u: cannot start its thread", index);
+    else
+        result = queue_start(queue, cpu, error);
     if (result < 0) {
-        queue_free(queue);
-        return result;
-    }
-    while (sem_wait(&queue->created) < 0 && errno == EINTR)
-        continue;
-    if (queue->create_result < 0) {
-        result = queue->create_result;
-        if (error)
-            *error = queue->create_error;
-        pthread_join(queue->thread, NULL);
         queue_free(queue);
         return result;
     }
@@ -364,7 +344,7 @@ void vhost_queue_destroy(struct vhost_queue *queue)
         return;
     struct vhost_command command = {.kind = VHOST_COMMAND_EXIT};
     vhost_queue_post(queue, &command);
-    pthread_join(queue->thread, NULL);
+    queue_thread_join(&queue->thread);
     queue_free(queue);
 }
 

@@ -412,13 +412,13 @@ static void lets_nobody_overtake_a_request_that_waits_for_a_buffer(void **state)
 static void waits_when_all_pieces_are_with_the_engine(void **state)
 {
     struct fixture *f = *state;
-    open_queue(f, (struct test_device_params){.queue_size = 2 * IO_DEPTH_MAX}, true);
+    open_queue(f, (struct test_device_params){.queue_size = 2 * BLK_PIECES_MAX}, true);
     fake_engine_hold(f->fake, true);
-    for (uint32_t slot = 0; slot < IO_DEPTH_MAX; slot++) {
+    for (uint32_t slot = 0; slot < BLK_PIECES_MAX; slot++) {
         start(f, slot, QUEUE_OP_READ, slot % 100, f->guest, 512);
     }
-    struct blk_request *waiting = start(f, IO_DEPTH_MAX, QUEUE_OP_READ, 7, f->guest, 512);
-    struct blk_request *last = start_flush(f, IO_DEPTH_MAX + 1);
+    struct blk_request *waiting = start(f, BLK_PIECES_MAX, QUEUE_OP_READ, 7, f->guest, 512);
+    struct blk_request *last = start_flush(f, BLK_PIECES_MAX + 1);
     assert_int_equal(BLK_REQUEST_WAITING, waiting->state);
     assert_int_equal(BLK_REQUEST_WAITING, last->state);
     assert_null(run(f));
@@ -719,6 +719,108 @@ static void destroy_queue(void *argument)
     blk_queue_destroy(argument);
 }
 
+static void writes_durably_what_the_driver_wants_durable(void **state)
+{
+    struct fixture *f = *state;
+    open_queue(f, (struct test_device_params){0}, true);
+    struct blk_request *request = blk_queue_slot(f->queue, 0);
+    request->fua = true;
+    assert_int_equal(0, run_to_end(f, start(f, 0, QUEUE_OP_WRITE, 0, f->guest, 512)));
+    assert_int_equal(IO_DSYNC, record(f, 0)->flags);
+    assert_int_equal(0, run_to_end(f, start(f, 0, QUEUE_OP_READ, 0, f->guest, 512)));
+    assert_int_equal(0, record(f, 1)->flags);
+    request->fua = false;
+    assert_int_equal(0, run_to_end(f, start(f, 0, QUEUE_OP_WRITE, 0, f->guest, 512)));
+    assert_int_equal(0, record(f, 2)->flags);
+}
+
+static void carries_commands_beside_transfers(void **state)
+{
+    struct fixture *f = *state;
+    open_queue(f, (struct test_device_params){0}, false);
+    struct io_op commands[2] = {{.command = 7, .argument = {1, 2, 3}}, {.command = 8}};
+    blk_queue_command(f->queue, &commands[0]);
+    blk_queue_command(f->queue, &commands[1]);
+    struct blk_request *request = start(f, 0, QUEUE_OP_READ, 0, f->guest, 512);
+    assert_int_equal(0, run_to_end(f, request));
+    assert_int_equal(1, f->fake->submit_useful_count); /* all of it at once */
+    assert_int_equal(IO_COMMAND, record(f, 0)->opcode);
+    assert_int_equal(FILE_COMMAND, record(f, 0)->file);
+    assert_int_equal(7, record(f, 0)->command);
+    assert_int_equal(3, record(f, 0)->argument[2]);
+    assert_null(blk_queue_next_command(f->queue));
+    fake_engine_complete(f->fake, 1, -ENODEV);
+    fake_engine_complete(f->fake, 0, 0);
+    assert_int_equal(2, blk_queue_reap(f->queue, 1));
+    assert_ptr_equal(&commands[1], blk_queue_next_command(f->queue));
+    assert_int_equal(-ENODEV, commands[1].result);
+    assert_ptr_equal(&commands[0], blk_queue_next_command(f->queue));
+    assert_int_equal(0, commands[0].result);
+    assert_null(blk_queue_next_command(f->queue));
+}
+
+static void issues_without_submitting(void **state)
+{
+    struct fixture *f = *state;
+    open_queue(f, (struct test_device_params){0}, true);
+    start(f, 0, QUEUE_OP_READ, 0, f->guest, 512);
+    blk_queue_issue(f->queue, 1);
+    assert_int_equal(0, f->fake->submit_count);
+    assert_int_equal(0, blk_queue_wait(f->queue, UINT64_MAX)); /* which submits */
+    assert_int_equal(1, f->fake->submit_count);
+    assert_int_equal(1, blk_queue_reap(f->queue, 1));
+    blk_queue_release(f->queue, blk_queue_next_done(f->queue));
+}
+
+static void refuses_commands_without_io_uring(void **state)
+{
+    struct fixture *f = *state;
+    f->test = test_device_create(&(struct test_device_params){.sync_engine = true});
+    struct error error = {0};
+    struct blk_queue *queue = NULL;
+    assert_int_equal(-ENOTSUP,
+                     blk_queue_create_with_commands(&f->test->device, 0, 0, &queue, &error));
+    assert_non_null(strstr(error.message, "io_uring"));
+    assert_null(queue);
+}
+
+static void ends_with_commands_at_the_driver(void **state)
+{
+    struct fixture *f = *state;
+    open_queue(f, (struct test_device_params){0}, false);
+    struct io_op command = {.command = 7};
+    blk_queue_command(f->queue, &command);
+    assert_int_equal(0, blk_queue_submit(f->queue, 1));
+    blk_queue_destroy(f->queue);
+    f->queue = NULL;
+}
+
+static void enciphers_private_memory_in_place(void **state)
+{
+    struct fixture *f = *state;
+    f->test = test_device_create(&(struct test_device_params){.encrypted = true});
+    f->device = &f->test->device;
+    f->device->private_memory = true;
+    f->fake = fake_engine_create(blk_transfer_depth(f->device), &f->device->file.fd, 1);
+    assert_int_equal(0, blk_queue_create_on(f->device, 0, &f->fake->base, &f->queue, NULL));
+    memset(f->guest, 0x5a, 1 << 20);
+    struct blk_request *request = start(f, 0, QUEUE_OP_WRITE, 16, f->guest, 1 << 20);
+    assert_int_equal(-EINVAL, run_to_end(f, request)); /* beyond the disk */
+    assert_int_equal(0x5a, f->guest[0]);
+    request = start(f, 0, QUEUE_OP_WRITE, 16, f->guest, 1 << 19);
+    assert_int_equal(0, run_to_end(f, request));
+    assert_int_equal(1, f->fake->record_count); /* no piece of a bounce buffer's size */
+    assert_ptr_equal(f->guest, record(f, 0)->iov_first.iov_base);
+    uint8_t clear[512];
+    xts_decrypt(f->device->xts, 16 + 3, f->test->disk + 19 * 512, clear, 1);
+    for (size_t i = 0; i < sizeof(clear); i++)
+        assert_int_equal(0x5a, clear[i]);
+    assert_int_equal(0,
+                     run_to_end(f, start(f, 1, QUEUE_OP_READ, 16, f->guest + (1 << 20), 1 << 19)));
+    for (size_t i = 0; i < 1 << 19; i++)
+        assert_int_equal(0x5a, f->guest[(1 << 20) + i]);
+}
+
 static void take_slot_16(void *argument)
 {
     blk_queue_slot(argument, 16);
@@ -781,6 +883,12 @@ int main(void)
         TEST(keeps_statistics),
         TEST(says_when_the_engine_is_unusable),
         TEST(watches_eventfds_with_its_engine),
+        TEST(writes_durably_what_the_driver_wants_durable),
+        TEST(carries_commands_beside_transfers),
+        TEST(issues_without_submitting),
+        TEST(refuses_commands_without_io_uring),
+        TEST(ends_with_commands_at_the_driver),
+        TEST(enciphers_private_memory_in_place),
         TEST(asserts_that_it_is_used_as_meant),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,7 @@ static void has_a_piece_for_every_slot_within_the_engines_limits(void **state)
     device.queue_size = 1024;
     assert_int_equal(1024, blk_transfer_depth(&device));
     device.queue_size = 32768;
-    assert_int_equal(IO_DEPTH_MAX, blk_transfer_depth(&device));
+    assert_int_equal(BLK_PIECES_MAX, blk_transfer_depth(&device));
 }
 
 static void has_bounce_buffers_only_where_they_are_needed(void **state)
@@ -41,6 +41,22 @@ static void has_bounce_buffers_only_where_they_are_needed(void **state)
         struct blk_transfer transfer;
         assert_int_equal(0, blk_transfer_init(&transfer, &test->device, NULL));
         assert_int_equal(i > 0, transfer.buffers != NULL);
+        blk_transfer_deinit(&transfer);
+        test_device_destroy(test);
+    }
+}
+
+static void has_none_for_private_memory_unless_a_piece_may_begin_anywhere(void **state)
+{
+    (void)state;
+    const struct test_device_params params[] = {
+        {.encrypted = true}, {.memory_align = 512, .encrypted = true}, {.memory_align = 4096}};
+    for (int i = 0; i < 3; i++) {
+        struct test_device *test = test_device_create(&params[i]);
+        test->device.private_memory = true;
+        struct blk_transfer transfer;
+        assert_int_equal(0, blk_transfer_init(&transfer, &test->device, NULL));
+        assert_int_equal(i == 2, transfer.buffers != NULL);
         blk_transfer_deinit(&transfer);
         test_device_destroy(test);
     }
@@ -364,6 +380,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(has_a_piece_for_every_slot_within_the_engines_limits),
         cmocka_unit_test(has_bounce_buffers_only_where_they_are_needed),
+        cmocka_unit_test(has_none_for_private_memory_unless_a_piece_may_begin_anywhere),
         cmocka_unit_test(gives_every_queue_the_least_that_works),
         cmocka_unit_test(issues_as_many_pieces_as_it_has_buffers),
         cmocka_unit_test(sends_segments_that_cut_a_block_through_buffers),

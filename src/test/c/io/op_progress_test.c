@@ -115,6 +115,17 @@ static void a_sync_is_never_tried_again(void **state)
     assert_int_equal(0, op.result);
 }
 
+static void what_a_command_means_is_left_to_its_caller(void **state)
+{
+    (void)state;
+    const int32_t results[] = {0, 1, 4096, -EINTR, -EAGAIN, -ENODEV};
+    for (size_t i = 0; i < sizeof(results) / sizeof(*results); i++) {
+        struct io_op op = {.opcode = IO_COMMAND};
+        assert_true(op_progress(&op, results[i]));
+        assert_int_equal(results[i], op.result);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +136,7 @@ int main(void)
         cmocka_unit_test(errors_end_it),
         cmocka_unit_test(an_interrupted_transfer_is_tried_again_but_not_for_ever),
         cmocka_unit_test(a_sync_is_never_tried_again),
+        cmocka_unit_test(what_a_command_means_is_left_to_its_caller),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

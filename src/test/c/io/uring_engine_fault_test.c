@@ -2,7 +2,7 @@
 /* What the io_uring engine makes of refusals, shortages and short transfers. */
 /* wrap: calloc io_uring_queue_init_params io_uring_submit io_uring_submit_and_wait_timeout */
 /* wrap: io_uring_register_files io_uring_register_buffers io_uring_enable_rings */
-/* wrap: io_uring_peek_batch_cqe */
+/* wrap: io_uring_peek_batch_cqe io_uring_unregister_files */
 #include "io/uring_engine.h"
 
 #include "support/cmocka_test.h"
@@ -39,6 +39,7 @@ static struct {
     int submit_result; /* of the next submit_failures submits and waits */
     int submit_failures;
     int submits;
+    int files_taken_out;
     bool transfers_short;
     bool polls_once;
     int polls;
@@ -67,6 +68,8 @@ int __real_io_uring_register_buffers(struct io_uring *ring, const struct iovec *
                                      unsigned count);
 int __wrap_io_uring_register_buffers(struct io_uring *ring, const struct iovec *iov,
                                      unsigned count);
+int __real_io_uring_unregister_files(struct io_uring *ring);
+int __wrap_io_uring_unregister_files(struct io_uring *ring);
 int __real_io_uring_enable_rings(struct io_uring *ring);
 int __wrap_io_uring_enable_rings(struct io_uring *ring);
 unsigned __real_io_uring_peek_batch_cqe(struct io_uring *ring, struct io_uring_cqe **cqes,
@@ -106,6 +109,12 @@ int __wrap_io_uring_register_buffers(struct io_uring *ring, const struct iovec *
 {
     return fault.buffers_result != 0 ? fault.buffers_result
                                      : __real_io_uring_register_buffers(ring, iov, count);
+}
+
+int __wrap_io_uring_unregister_files(struct io_uring *ring)
+{
+    fault.files_taken_out++;
+    return __real_io_uring_unregister_files(ring);
 }
 
 int __wrap_io_uring_enable_rings(struct io_uring *ring)
@@ -365,6 +374,23 @@ static void gives_up_when_the_ring_cannot_be_prepared(void **state)
     fault.buffers_result = 0;
     fault.enable_result = -EBADFD;
     refuse(f, -EBADFD, "io_engine: sync");
+}
+
+/* An older kernel would wait there for the command, and its driver for the end of the ring. */
+static void does_not_take_its_files_out_while_a_command_is_under_way(void **state)
+{
+    struct fixture *f = *state;
+    struct io_op command = {.opcode = IO_COMMAND, .buffer_index = -1};
+    create(f);
+    io_engine_prep(f->engine, &command);
+    io_engine_destroy(f->engine);
+    f->engine = NULL;
+    assert_int_equal(0, fault.files_taken_out);
+    create(f);
+    assert_int_equal(-EOPNOTSUPP, run(f, &command));
+    io_engine_destroy(f->engine);
+    assert_int_equal(1, fault.files_taken_out);
+    f->engine = NULL;
 }
 
 static void does_without_registered_buffers_after_one_warning(void **state)
@@ -673,6 +699,7 @@ int main(void)
         WITH_FAULTS(works_on_kernels_without_the_newest_flags),
         WITH_FAULTS(says_why_io_uring_cannot_be_used),
         WITH_FAULTS(gives_up_when_the_ring_cannot_be_prepared),
+        WITH_FAULTS(does_not_take_its_files_out_while_a_command_is_under_way),
         WITH_FAULTS(does_without_registered_buffers_after_one_warning),
         WITH_FAULTS(waits_for_a_kernel_that_is_short_of_something),
         WITH_FAULTS(hands_out_what_completed_while_submits_are_refused),

@@ -4,6 +4,7 @@
 
 #include "support/cmocka_test.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -52,10 +53,39 @@ static void an_unusable_ring_gives_the_ops_back(void **state)
     close(fd);
 }
 
+/* No file of an ordinary file system takes commands, which is the answer of the kernel. */
+static void a_command_comes_back_with_the_answer_of_the_file(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/ubiblk-uring-command-XXXXXX";
+    int fds[] = {mkstemp(path), -1};
+    unlink(path);
+    struct error error;
+    struct io_engine *engine;
+    const struct io_engine_params params = {
+        .kind = IO_ENGINE_URING, .depth = 4, .fds = fds, .fd_count = 2};
+    assert_int_equal(0, io_engine_create(&params, &engine, &error));
+    struct io_op op = {.opcode = IO_COMMAND, .buffer_index = -1, .command = 1};
+    struct io_op *done = NULL;
+    io_engine_prep(engine, &op);
+    assert_int_equal(0, io_engine_wait(engine, UINT64_MAX));
+    assert_int_equal(1, io_engine_reap(engine, &done, 1));
+    assert_ptr_equal(&op, done);
+    assert_int_equal(-EOPNOTSUPP, op.result);
+    op.file = 1; /* there is none */
+    io_engine_prep(engine, &op);
+    assert_int_equal(0, io_engine_wait(engine, UINT64_MAX));
+    assert_int_equal(1, io_engine_reap(engine, &done, 1));
+    assert_int_equal(-EBADF, op.result);
+    io_engine_destroy(engine);
+    close(fds[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_unusable_ring_gives_the_ops_back),
+        cmocka_unit_test(a_command_comes_back_with_the_answer_of_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -61,6 +62,8 @@ static void fake_prep(struct io_engine *base, struct io_op *op)
     if (op->iov_count > 0) {
         record->iov_first = op->iov[0];
     }
+    record->command = op->command;
+    memcpy(record->argument, op->argument, IO_COMMAND_BYTES);
     record->fault = count_faults(fake, record->opcode);
 }
 
@@ -81,7 +84,7 @@ static int32_t issue(int fd, const struct io_op *op)
 static void carry_out(struct fake_engine *fake, struct io_op *op)
 {
     op->result = 0;
-    if (fake->fd_count == 0) {
+    if (fake->fd_count == 0 || op->opcode == IO_COMMAND) {
         op->done_bytes = op->byte_len;
         return;
     }
@@ -116,7 +119,7 @@ void fake_engine_complete(struct fake_engine *fake, uint32_t record_number, int3
 void fake_engine_complete_all(struct fake_engine *fake)
 {
     for (uint32_t i = fake->first_pending; i < fake->record_count; i++) {
-        if (is_pending(&fake->records[i])) {
+        if (is_pending(&fake->records[i]) && fake->records[i].opcode != IO_COMMAND) {
             fake_engine_complete(fake, i, 0);
         }
     }
@@ -129,7 +132,7 @@ void fake_engine_complete_all(struct fake_engine *fake)
 void fake_engine_complete_all_backwards(struct fake_engine *fake)
 {
     for (uint32_t i = fake->record_count; i > 0; i--) {
-        if (is_pending(&fake->records[i - 1])) {
+        if (is_pending(&fake->records[i - 1]) && fake->records[i - 1].opcode != IO_COMMAND) {
             fake_engine_complete(fake, i - 1, 0);
         }
     }
@@ -176,6 +179,16 @@ static void look_at_watches(struct fake_engine *fake)
     }
 }
 
+static bool completes_by_itself(const struct fake_engine *fake)
+{
+    for (uint32_t i = fake->first_pending; i < fake->record_count; i++) {
+        if (is_pending(&fake->records[i]) && fake->records[i].opcode != IO_COMMAND) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int fake_wait(struct io_engine *base, uint64_t timeout_ns)
 {
     struct fake_engine *fake = from_base(base);
@@ -185,7 +198,7 @@ static int fake_wait(struct io_engine *base, uint64_t timeout_ns)
         return ret;
     }
     look_at_watches(fake);
-    bool completing = !fake->held && fake_engine_pending(fake) > 0;
+    bool completing = !fake->held && completes_by_itself(fake);
     if (!op_list_empty(&fake->done) || completing || fake->fired != 0) {
         return 0;
     }

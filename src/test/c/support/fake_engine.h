@@ -7,7 +7,8 @@
  * errno. With fds it also carries them out (pread, pwrite, fdatasync) at the moment of completion.
  * A sleep with nothing to report aborts for a timeout of UINT64_MAX (the code under test would
  * hang) and -ETIME at once for all others: no test sleeps. Watched fds are looked at
- * with poll and read.
+ * with poll and read. Commands (IO_COMMAND) complete only one by one, when the test says so: it is
+ * the driver.
  *
  * One thread, as any engine. Ends with io_engine_destroy(&fake->base).
  */
@@ -33,6 +34,8 @@ struct fake_record {
     struct iovec iov_first; /* a copy of iov[0] */
     uint64_t byte_offset;
     uint64_t byte_len;
+    uint32_t command;
+    uint8_t argument[IO_COMMAND_BYTES];
     int32_t fault; /* 0, or how it will fail */
     bool submitted;
     bool completed;
@@ -93,7 +96,7 @@ uint32_t fake_engine_pending_at(const struct fake_engine *fake, uint32_t nth);
 /* Completes one record that is pending; result 0 carries it out, -errno does not. */
 void fake_engine_complete(struct fake_engine *fake, uint32_t record, int32_t result);
 
-/* Completes all that is pending, oldest first or newest first. */
+/* Completes all that is pending but commands, oldest first or newest first. */
 void fake_engine_complete_all(struct fake_engine *fake);
 void fake_engine_complete_all_backwards(struct fake_engine *fake);
 

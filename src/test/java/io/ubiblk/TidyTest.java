@@ -64,6 +64,11 @@ class TidyTest {
     assertThat(TreeRules.testBesideSource(tree, Set.of())).isEmpty();
   }
 
+  @Test
+  void noFrontEndRepeatsTheOther() {
+    assertThat(TreeRules.repeatedBlocks(tree, "vhost", "ublk", 6)).isEmpty();
+  }
+
   private static void assertTidy(List<Rule> rules) {
     List<Finding> findings =
         tree.files().stream()

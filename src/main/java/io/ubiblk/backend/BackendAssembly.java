@@ -6,7 +6,6 @@ import io.ubiblk.nativelib.HeapTraces;
 import io.ubiblk.nativelib.NativeDevice;
 import io.ubiblk.nativelib.NativeLibrary;
 import io.ubiblk.nativelib.NativeLog;
-import io.ubiblk.nativelib.NativeVhostBackend;
 import io.ubiblk.nativelib.NativeXts;
 import io.ubiblk.nativelib.ProcessHardening;
 import io.ubiblk.rpc.RpcLimits;
@@ -22,7 +21,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The parts of one back end, wired once: log, disk, its filling, RPC, front end's socket.
+ * The parts of one back end, wired once: log, disk, its filling, RPC, front end.
  *
  * <p>What was started is ended in the reverse order, all of it, whatever fails on the way; the same
  * when a later part does not start.
@@ -32,16 +31,20 @@ final class BackendAssembly implements AutoCloseable {
 
   private final String name;
   private final SourceOpener sources;
+  private final FrontEnd.Opener opener;
   private final Deque<Part> parts = new ArrayDeque<>();
+  private FrontEnd frontEnd;
 
-  private BackendAssembly(String name, SourceOpener sources) {
+  private BackendAssembly(String name, SourceOpener sources, FrontEnd.Opener opener) {
     this.name = name;
     this.sources = sources;
+    this.opener = opener;
   }
 
-  /** Starts every part. When this returns, front ends can connect. */
-  static BackendAssembly start(DeviceConfig config, SourceOpener sources) throws IOException {
-    BackendAssembly assembly = new BackendAssembly(config.path(), sources);
+  /** Starts every part. When this returns, the disk can be used. */
+  static BackendAssembly start(DeviceConfig config, SourceOpener sources, FrontEnd.Opener opener)
+      throws IOException {
+    BackendAssembly assembly = new BackendAssembly(config.path(), sources, opener);
     try {
       assembly.startParts(config);
       return assembly;
@@ -81,14 +84,10 @@ final class BackendAssembly implements AutoCloseable {
       RpcServer rpc = RpcServer.start(path, RpcLimits.DEFAULT, NativeLibrary.VERSION, disk, disk);
       parts.push(rpc::close);
     }
-    String socket =
-        config.socket().orElseThrow(() -> new IllegalArgumentException("socket is not set"));
-    NativeVhostBackend frontEnd =
-        NativeVhostBackend.start(device, socket, config.cpus(), config.stopTimeoutMs(), log);
+    frontEnd = opener.open(config, device, log);
     parts.push(frontEnd::close);
     disk.attach(frontEnd);
     parts.push(disk::detach);
-    LOG.info("front ends connect to {}", socket);
   }
 
   private Optional<NativeXts> openCipher(DeviceConfig config, NativeLog log) throws IOException {
@@ -115,6 +114,11 @@ final class BackendAssembly implements AutoCloseable {
         xts.map(keys -> "XTS by " + keys.engineName() + " (" + keys.engineReason() + ")")
             .orElse("not encrypted"));
     return device;
+  }
+
+  /** As {@link FrontEnd#awaitEnd}. */
+  String awaitEnd() throws IOException {
+    return frontEnd.awaitEnd();
   }
 
   private <E extends Throwable> E undo(E failure) {

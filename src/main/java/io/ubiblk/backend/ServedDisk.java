@@ -4,7 +4,6 @@ package io.ubiblk.backend;
 import io.ubiblk.config.IoEngine;
 import io.ubiblk.nativelib.LatencyHistogram;
 import io.ubiblk.nativelib.NativeDevice;
-import io.ubiblk.nativelib.NativeVhostBackend;
 import io.ubiblk.nativelib.OperationStats;
 import io.ubiblk.nativelib.QueueOperation;
 import io.ubiblk.nativelib.QueueStatsView;
@@ -32,7 +31,7 @@ final class ServedDisk implements DiskReports, DiskControls {
   private final long openedNs = System.nanoTime();
 
   /** Guarded by this. */
-  private Optional<NativeVhostBackend> frontEnd = Optional.empty();
+  private Optional<FrontEnd> frontEnd = Optional.empty();
 
   /**
    * A disk that is about to be served.
@@ -46,8 +45,8 @@ final class ServedDisk implements DiskReports, DiskControls {
   }
 
   /** From here on the front end's connection is reported. */
-  synchronized void attach(NativeVhostBackend backend) {
-    frontEnd = Optional.of(backend);
+  synchronized void attach(FrontEnd attached) {
+    frontEnd = Optional.of(attached);
   }
 
   /** On return nothing asks the back end any more, so that it can be closed. */

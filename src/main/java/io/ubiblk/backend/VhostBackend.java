@@ -5,16 +5,10 @@ import io.ubiblk.config.DeviceConfig;
 import io.ubiblk.nativelib.HeapTraces;
 import io.ubiblk.nativelib.NativeLibrary;
 import io.ubiblk.nativelib.ProcessHardening;
-import io.ubiblk.nativelib.ServiceManager;
-import io.ubiblk.nativelib.StopSignals;
 import java.io.IOException;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /** A process that serves one disk to vhost-user front ends until it is told to stop. */
 public final class VhostBackend {
-  private static final Logger LOG = LoggerFactory.getLogger(VhostBackend.class);
-
   private VhostBackend() {}
 
   /**
@@ -39,14 +33,6 @@ public final class VhostBackend {
   }
 
   static void run(DeviceConfig config, SourceOpener sources) throws IOException {
-    StopSignals.install();
-    ServiceManager manager = ServiceManager.fromEnvironment();
-    try (BackendAssembly assembly = BackendAssembly.start(config, sources)) {
-      manager.ready();
-      String signal = StopSignals.await();
-      LOG.info("{}: stopping {}", signal, assembly);
-      manager.stopping();
-    }
-    LOG.info("stopped");
+    ServingProcess.run(config, sources, VhostFrontEnd::open);
   }
 }

@@ -16,7 +16,6 @@ final class CommonOptions {
 
   @Option(
       names = {"-f", "--config"},
-      required = true,
       paramLabel = "PATH",
       description = "The device's configuration, a YAML file.")
   private Path config;
@@ -47,8 +46,17 @@ final class CommonOptions {
     return unlinkKek;
   }
 
-  /** Refuses options that only make sense together. */
-  void check() {
+  /**
+   * Refuses options that only make sense together.
+   *
+   * @param needsConfig whether there is nothing to do without a configuration
+   */
+  void check(boolean needsConfig) {
+    if (needsConfig && config == null) {
+      throw usage("Missing required option: '--config=PATH'");
+    } else if (!needsConfig && config != null) {
+      throw usage("--config is for serving a disk");
+    }
     if (unlinkKek && kek == null) {
       throw usage("--unlink-kek needs --kek");
     }

@@ -5,6 +5,7 @@ import io.ubiblk.config.ConfigException;
 import io.ubiblk.config.ConfigLoader;
 import io.ubiblk.config.DeviceConfig;
 import io.ubiblk.config.KekFile;
+import io.ubiblk.config.StripeSourceConfig;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -59,12 +60,39 @@ abstract class DeviceCommand implements Callable<Integer> {
   /** Does the program's work. */
   abstract void run(DeviceConfig config) throws Exception;
 
+  /** Whether the command line asks for something that is done with a device's configuration. */
+  boolean needsDevice() {
+    return true;
+  }
+
+  /** Does what needs no device's configuration. */
+  void runWithoutDevice() throws Exception {
+    throw new IllegalStateException("there is nothing to do without a device");
+  }
+
+  /** Refuses what no program that serves disks can do. */
+  final void checkServed(DeviceConfig config) throws ConfigException {
+    if (config.source().filter(source -> !(source instanceof StripeSourceConfig.Raw)).isPresent()) {
+      throw refused("stripe_source", "this version fetches from raw images only");
+    }
+    if (config.cpus().isPresent() && config.cpus().get().size() != config.numQueues()) {
+      throw refused(
+          "cpus",
+          "must have one CPU per queue: num_queues is %d, and cpus has %d"
+              .formatted(config.numQueues(), config.cpus().get().size()));
+    }
+  }
+
   @Override
   public final Integer call() throws Exception {
-    options.check();
+    options.check(needsDevice());
     warnings = logOption.start(quietLevel);
     checkOptions(); // asks a class with a logger, so the log is set up by then
     programs.prepare();
+    if (!needsDevice()) {
+      runWithoutDevice();
+      return ExitCode.OK;
+    }
     try (DeviceConfig config = load(options.config(), options.kek(), options.unlinkKek())) {
       check(config);
       run(config);

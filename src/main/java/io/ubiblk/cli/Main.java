@@ -3,6 +3,7 @@ package io.ubiblk.cli;
 
 import io.ubiblk.backend.MetadataDump;
 import io.ubiblk.backend.MetadataInit;
+import io.ubiblk.backend.UblkBackend;
 import io.ubiblk.backend.VhostBackend;
 import io.ubiblk.backend.XtsTool;
 import io.ubiblk.config.ConfigException;
@@ -11,6 +12,7 @@ import java.io.FileDescriptor;
 import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.PrintWriter;
 import java.security.NoSuchAlgorithmException;
 import java.security.SecureRandom;
 import java.util.Arrays;
@@ -37,6 +39,7 @@ public final class Main implements Runnable {
   private static final List<String> NAMES =
       List.of(
           VhostBackendCommand.NAME,
+          UblkBackendCommand.NAME,
           InitMetadataCommand.NAME,
           DumpMetadataCommand.NAME,
           KeysCommand.NAME,
@@ -90,6 +93,7 @@ public final class Main implements Runnable {
   private static CommandLine program(String name, Programs programs) {
     return switch (name) {
       case VhostBackendCommand.NAME -> new CommandLine(new VhostBackendCommand(programs));
+      case UblkBackendCommand.NAME -> new CommandLine(new UblkBackendCommand(programs));
       case InitMetadataCommand.NAME -> new CommandLine(new InitMetadataCommand(programs));
       case DumpMetadataCommand.NAME -> new CommandLine(new DumpMetadataCommand(programs));
       case KeysCommand.NAME -> KeysCommand.line(programs);
@@ -147,6 +151,26 @@ public final class Main implements Runnable {
     @Override
     public void serveVhost(DeviceConfig config) throws IOException {
       VhostBackend.run(config);
+    }
+
+    @Override
+    public void serveUblk(DeviceConfig config, UblkBackend.Options options) throws IOException {
+      UblkBackend.run(config, options);
+    }
+
+    @Override
+    public void listUblk(PrintWriter out) throws IOException {
+      UblkBackend.list(out);
+    }
+
+    @Override
+    public void stopUblk(int id) throws IOException {
+      UblkBackend.stop(id);
+    }
+
+    @Override
+    public void deleteUblk(int id) throws IOException {
+      UblkBackend.delete(id);
     }
 
     @Override

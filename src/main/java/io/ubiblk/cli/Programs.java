@@ -2,8 +2,10 @@
 package io.ubiblk.cli;
 
 import io.ubiblk.backend.MetadataInit;
+import io.ubiblk.backend.UblkBackend;
 import io.ubiblk.backend.XtsTool;
 import io.ubiblk.config.DeviceConfig;
+import java.io.PrintWriter;
 
 /** What the commands need of the package below: the work of each program. */
 interface Programs {
@@ -18,6 +20,18 @@ interface Programs {
    * keys are handed over from {@code config}, which the caller closes.
    */
   void serveVhost(DeviceConfig config) throws Exception;
+
+  /** Serves the device as a block device of this host until the process or it is stopped. */
+  void serveUblk(DeviceConfig config, UblkBackend.Options options) throws Exception;
+
+  /** Prints the ublk devices of this host. */
+  void listUblk(PrintWriter out) throws Exception;
+
+  /** Ends a ublk device. */
+  void stopUblk(int id) throws Exception;
+
+  /** Removes a ublk device that nobody serves. */
+  void deleteUblk(int id) throws Exception;
 
   /** Makes the device's metadata file. */
   void initMetadata(DeviceConfig config, MetadataInit.Options options) throws Exception;

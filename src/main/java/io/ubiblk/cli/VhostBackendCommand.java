@@ -3,7 +3,6 @@ package io.ubiblk.cli;
 
 import io.ubiblk.config.ConfigException;
 import io.ubiblk.config.DeviceConfig;
-import io.ubiblk.config.StripeSourceConfig;
 import picocli.CommandLine.Command;
 
 /** {@code vhost-backend}: serves a disk to a virtual machine over a vhost-user-blk socket. */
@@ -26,16 +25,9 @@ final class VhostBackendCommand extends DeviceCommand {
 
   @Override
   void check(DeviceConfig config) throws ConfigException {
-    if (config.source().filter(source -> !(source instanceof StripeSourceConfig.Raw)).isPresent()) {
-      throw refused("stripe_source", "this version fetches from raw images only");
-    } else if (config.socket().isEmpty()) {
+    checkServed(config);
+    if (config.socket().isEmpty()) {
       throw refused("socket", "is required by " + NAME);
-    }
-    if (config.cpus().isPresent() && config.cpus().get().size() != config.numQueues()) {
-      throw refused(
-          "cpus",
-          "must have one CPU per queue: num_queues is %d, and cpus has %d"
-              .formatted(config.numQueues(), config.cpus().get().size()));
     }
   }
 

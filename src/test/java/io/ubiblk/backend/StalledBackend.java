@@ -9,6 +9,8 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.concurrent.locks.LockSupport;
 
 /**
@@ -16,7 +18,8 @@ import java.util.concurrent.locks.LockSupport;
  * every read of the image waits.
  *
  * <pre>
- *   StalledBackend --config FILE
+ *   StalledBackend --config FILE                          as vhost-backend
+ *   StalledBackend --config FILE --device-symlink PATH    as ublk-backend
  * </pre>
  */
 public final class StalledBackend {
@@ -28,13 +31,23 @@ public final class StalledBackend {
   public static void main(String[] arguments) throws Exception {
     VhostBackend.prepare();
     try (DeviceConfig config = ConfigLoader.load(Path.of(arguments[1]), null, warning -> {})) {
-      VhostBackend.run(
-          config,
-          (source, stripeBytes) ->
-              new Stalling(
-                  SourceOpener.openReal(source, stripeBytes),
-                  Path.of(((StripeSourceConfig.Raw) source).path() + ".stalled")));
+      if (arguments.length > 2) {
+        Optional<Path> link = Optional.of(Path.of(arguments[3]));
+        UblkBackend.run(
+            config,
+            new UblkBackend.Options(link, OptionalInt.empty()),
+            StalledBackend::openStalling);
+      } else {
+        VhostBackend.run(config, StalledBackend::openStalling);
+      }
     }
+  }
+
+  private static StripeSource openStalling(StripeSourceConfig source, int stripeBytes)
+      throws IOException {
+    return new Stalling(
+        SourceOpener.openReal(source, stripeBytes),
+        Path.of(((StripeSourceConfig.Raw) source).path() + ".stalled"));
   }
 
   private record Stalling(StripeSource source, Path stalled) implements StripeSource {

@@ -2,11 +2,13 @@
 package io.ubiblk.cli;
 
 import io.ubiblk.backend.MetadataInit;
+import io.ubiblk.backend.UblkBackend;
 import io.ubiblk.backend.XtsTool;
 import io.ubiblk.config.DeviceConfig;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.OutputStream;
+import java.io.PrintWriter;
 import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.List;
@@ -34,6 +36,27 @@ final class RecordingPrograms implements Programs {
   @Override
   public void serveVhost(DeviceConfig config) throws Exception {
     work("run", config);
+  }
+
+  @Override
+  public void serveUblk(DeviceConfig config, UblkBackend.Options options) throws Exception {
+    work("ublk " + options, config);
+  }
+
+  @Override
+  public void listUblk(PrintWriter out) {
+    calls.add("list");
+    out.println("listed");
+  }
+
+  @Override
+  public void stopUblk(int id) {
+    calls.add("stop " + id);
+  }
+
+  @Override
+  public void deleteUblk(int id) {
+    calls.add("delete " + id);
   }
 
   @Override

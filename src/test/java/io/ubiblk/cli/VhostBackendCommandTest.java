@@ -121,7 +121,7 @@ class VhostBackendCommandTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"", "ublk-backend", "-f"})
+  @ValueSource(strings = {"", "nbd-backend", "-f"})
   void a_program_that_does_not_exist_exits_2(String arguments) {
     Object[] split = arguments.isEmpty() ? new Object[0] : arguments.split(" ");
     assertThat(runMain(split)).isEqualTo(2);

@@ -15,17 +15,20 @@ public final class CRules {
 
   /** Each layer with those it may include beside itself; the core's dependencies as a table. */
   static final Map<String, Set<String>> LAYERS =
-      Map.of(
-          "base", Set.of(),
-          "mem", Set.of("base"),
-          "virtq", Set.of("base"),
-          "stripe", Set.of("base"),
-          "crypt", Set.of("base", "mem"),
-          "io", Set.of("base", "mem"),
-          "blk", Set.of("base", "mem", "stripe", "crypt", "io"),
-          "vhost", Set.of("base", "mem", "virtq", "blk"),
-          "ublk", Set.of("base", "mem", "blk"),
-          "jni", Set.of("base", "mem", "virtq", "stripe", "crypt", "io", "blk", "vhost", "ublk"));
+      Map.ofEntries(
+          Map.entry("base", Set.of()),
+          Map.entry("launch", Set.of()),
+          Map.entry("mem", Set.of("base")),
+          Map.entry("virtq", Set.of("base")),
+          Map.entry("stripe", Set.of("base")),
+          Map.entry("crypt", Set.of("base", "mem")),
+          Map.entry("io", Set.of("base", "mem")),
+          Map.entry("blk", Set.of("base", "mem", "stripe", "crypt", "io")),
+          Map.entry("vhost", Set.of("base", "mem", "virtq", "blk")),
+          Map.entry("ublk", Set.of("base", "mem", "blk")),
+          Map.entry(
+              "jni",
+              Set.of("base", "mem", "virtq", "stripe", "crypt", "io", "blk", "vhost", "ublk")));
 
   /** Outside headers with the layers that may see them. */
   private static final Map<String, Set<String>> KEPT_HEADERS =

@@ -152,6 +152,40 @@ class RulesTest {
         .containsExactly("has no src/test/c/base/error_test.c");
   }
 
+  @Test
+  void findsWhatTwoFrontEndsRepeat() {
+    String code = "void %s_end(void)\n{\n    one();\n\n    two(); /* why */\n    three();\n}\n";
+    SourceTree tree =
+        new SourceTree(
+            List.of(
+                new SourceFile("src/main/c/vhost/vhost_a.c", code.formatted("vhost")),
+                new SourceFile("src/main/c/ublk/ublk_a.c", "int b;\n" + code.formatted("ublk")),
+                new SourceFile("src/main/c/ublk/ublk_c.c", code.replace("two", "other"))));
+    assertThat(TreeRules.repeatedBlocks(tree, "vhost", "ublk", 4))
+        .extracting(Finding::toString)
+        .singleElement()
+        .asString()
+        .contains("ublk_a.c", "2");
+    assertThat(TreeRules.repeatedBlocks(tree, "vhost", "ublk", 5)).isEmpty();
+  }
+
+  @Test
+  void findsWhatTheGlueAndTheJavaOfFrontEndsRepeat() {
+    String code = "import a.%1$s;\nclass Native%1$s {\n  int a;\n  %1$s b;\n}\n";
+    SourceTree tree =
+        new SourceTree(
+            List.of(
+                new SourceFile(
+                    "src/main/java/io/ubiblk/a/NativeVhost.java", code.formatted("Vhost")),
+                new SourceFile("src/main/java/io/ubiblk/b/NativeUblk.java", code.formatted("Ublk")),
+                new SourceFile("src/main/c/jni/jni_ublk_backend.c", code.formatted("ublk")),
+                new SourceFile("src/main/java/io/ubiblk/b/Other.java", code.formatted("Ublk"))));
+    assertThat(TreeRules.repeatedBlocks(tree, "vhost", "ublk", 3))
+        .extracting(Finding::path)
+        .containsExactly(
+            "src/main/java/io/ubiblk/b/NativeUblk.java", "src/main/c/jni/jni_ublk_backend.c");
+  }
+
   private static List<String> messages(Rule rule, String path, String text) {
     return rule.check(new SourceFile(path, text)).stream().map(Finding::message).toList();
   }

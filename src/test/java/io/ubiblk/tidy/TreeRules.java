@@ -14,6 +14,7 @@ import java.util.stream.Collectors;
 public final class TreeRules {
   private static final Pattern LINK = Pattern.compile("\\[[^\\]]*\\]\\(([^)\\s]+)\\)");
   private static final Pattern OUTSIDE = Pattern.compile("^[a-z]+:.*");
+  private static final Pattern IMPORT = Pattern.compile("#|(package|import) .*");
   private static final Pattern HEADING = Pattern.compile("(?m)^#+ +(.*)$");
 
   private TreeRules() {}
@@ -86,6 +87,51 @@ public final class TreeRules {
         .filter(file -> !paths.contains(testOf(file.path())))
         .map(file -> file.finding(1, "has no " + testOf(file.path())))
         .toList();
+  }
+
+  /**
+   * No {@code length} lines of code in a row, C or Java, stand in the files of both front ends,
+   * their names aside: what both need belongs below them. A front end's files are those with its
+   * name in their path.
+   */
+  public static List<Finding> repeatedBlocks(
+      SourceTree tree, String frontEnd, String other, int length) {
+    Set<List<String>> known = new HashSet<>();
+    blocks(tree, frontEnd, length).forEach(block -> known.add(block.lines()));
+    return blocks(tree, other, length).stream()
+        .filter(block -> known.contains(block.lines()))
+        .map(block -> block.file().finding(block.number(), "stands in " + frontEnd + " as well"))
+        .toList();
+  }
+
+  private record Block(SourceFile file, int number, List<String> lines) {}
+
+  private static List<Block> blocks(SourceTree tree, String frontEnd, int length) {
+    Pattern name = Pattern.compile(frontEnd + "_?", Pattern.CASE_INSENSITIVE);
+    List<Block> blocks = new ArrayList<>();
+    for (SourceFile file : tree.files()) {
+      if (!file.isUnder("src/main")
+          || !(file.isC() || file.isJava())
+          || !name.matcher(file.path()).find()) {
+        continue;
+      }
+      List<String> lines = file.codeLines();
+      List<Integer> numbers = new ArrayList<>();
+      for (int i = 0; i < lines.size(); i++) {
+        String line = lines.get(i).strip();
+        if (line.length() > 2 && !IMPORT.matcher(line).lookingAt()) {
+          numbers.add(i);
+        }
+      }
+      for (int first = 0; first + length <= numbers.size(); first++) {
+        List<String> block =
+            numbers.subList(first, first + length).stream()
+                .map(number -> name.matcher(lines.get(number).strip()).replaceAll(""))
+                .toList();
+        blocks.add(new Block(file, numbers.get(first) + 1, block));
+      }
+    }
+    return blocks;
   }
 
   private static String testOf(String source) {
