@@ -79,7 +79,7 @@ static double cpu_seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* --- measuring ------------------------------------------------------------------------------- */
+/* --- measuring -------------------------------------------------------------------------------- */
 
 static double measure_limit(const struct bench *bench, enum aes_width width)
 {
@@ -139,7 +139,7 @@ static void measure_all(struct bench *bench)
     }
 }
 
-/* --- printing -------------------------------------------------------------------------------- */
+/* --- printing --------------------------------------------------------------------------------- */
 
 struct figure {
     double median, low, high;
@@ -223,7 +223,7 @@ static void print_all(const struct bench *bench)
            bench->rounds, bench->seconds);
 }
 
-/* --- the rest -------------------------------------------------------------------------------- */
+/* --- the rest --------------------------------------------------------------------------------- */
 
 /* Ours have their own width; a library may use whatever the CPU has. */
 static enum aes_width width_of(enum xts_engine_kind kind)

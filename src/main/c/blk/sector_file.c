@@ -31,8 +31,7 @@ enum { CIPHER_SECTORS = 32 };
 
 static const uint64_t SECTOR_LIMIT = INT64_MAX / SECTOR_BYTES;
 
-/* --- opening -----------------------------------------------------------------------------------
- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static int check_type(const char *path, const struct stat *status, struct error *error)
 {
@@ -127,8 +126,7 @@ int64_t sector_file_byte_len(const struct sector_file *file)
     return fstat(file->fd, &status) == 0 ? (int64_t)status.st_size : -errno;
 }
 
-/* --- transfers ---------------------------------------------------------------------------------
- */
+/* --- transfers -------------------------------------------------------------------------------- */
 
 static void assert_within_a_file(uint64_t sector, uint32_t sector_count)
 {
@@ -173,8 +171,7 @@ int sector_file_write(const struct sector_file *file, uint64_t sector, const voi
     return plain_write(file->fd, bytes, sectors_to_bytes(sector_count), sectors_to_bytes(sector));
 }
 
-/* --- durability --------------------------------------------------------------------------------
- */
+/* --- durability ------------------------------------------------------------------------------- */
 
 int sector_file_sync(const struct sector_file *file)
 {

@@ -39,8 +39,7 @@ struct dio_alignment {
     uint32_t offset;
 };
 
-/* --- opening -----------------------------------------------------------------------------------
- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static int check_type(const char *path, const struct stat *status, struct error *error)
 {
@@ -120,8 +119,7 @@ static int open_disk(const struct disk_file_params *params, struct disk_file *fi
     return 0;
 }
 
-/* --- size --------------------------------------------------------------------------------------
- */
+/* --- size ------------------------------------------------------------------------------------- */
 
 static int look_at_device(const struct disk_file_params *params, struct disk_file *file,
                           struct error *error)
@@ -177,8 +175,7 @@ static int check_size(const struct disk_file_params *params, const struct disk_f
                      unit == SECTOR_BYTES ? "" : "the logical_block_size of ", unit);
 }
 
-/* --- direct I/O --------------------------------------------------------------------------------
- */
+/* --- direct I/O ------------------------------------------------------------------------------- */
 
 static int set_direct(int fd, bool direct)
 {
@@ -287,8 +284,7 @@ static int choose_direct(const struct disk_file_params *params, struct log *log,
     return go_without(params, why, log, error);
 }
 
-/* --- all of it ---------------------------------------------------------------------------------
- */
+/* --- all of it -------------------------------------------------------------------------------- */
 
 static int prepare(const struct disk_file_params *params, struct log *log, struct disk_file *file,
                    struct error *error)
@@ -331,8 +327,7 @@ int disk_file_open_for_sync(const struct disk_file *file, struct error *error)
                   : fd;
 }
 
-/* --- transfers of tools ------------------------------------------------------------------------
- */
+/* --- transfers of tools ----------------------------------------------------------------------- */
 
 int disk_file_read(const struct disk_file *file, uint64_t offset, void *bytes, size_t byte_len)
 {

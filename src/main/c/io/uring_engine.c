@@ -75,8 +75,7 @@ static struct uring_engine *from_base(struct io_engine *base)
     return (struct uring_engine *)base;
 }
 
-/* --- writing entries ---------------------------------------------------------------------------
- */
+/* --- writing entries -------------------------------------------------------------------------- */
 
 static void write_transfer(const struct uring_engine *engine, struct io_uring_sqe *sqe,
                            const struct io_op *op)
@@ -157,8 +156,7 @@ static void write_waiting(struct uring_engine *engine)
     }
 }
 
-/* --- collecting completions --------------------------------------------------------------------
- */
+/* --- collecting completions ------------------------------------------------------------------- */
 
 static void end_op(struct uring_engine *engine, struct io_op *op, int32_t result)
 {
@@ -229,8 +227,7 @@ static bool has_news(const struct uring_engine *engine)
     return !op_list_empty(&engine->done) || engine->fired != 0;
 }
 
-/* --- submitting --------------------------------------------------------------------------------
- */
+/* --- submitting ------------------------------------------------------------------------------- */
 
 /* Ends every op that the kernel has not taken; the others still come as completions. */
 static void break_engine(struct uring_engine *engine, int ret)
@@ -308,8 +305,7 @@ static void collect_and_continue(struct uring_engine *engine)
     }
 }
 
-/* --- the engine's operations -------------------------------------------------------------------
- */
+/* --- the engine's operations ------------------------------------------------------------------ */
 
 static void uring_prep(struct io_engine *base, struct io_op *op)
 {

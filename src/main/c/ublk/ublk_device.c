@@ -37,8 +37,7 @@ struct ublk_device {
     struct ublk_queue *queues[BLK_QUEUE_COUNT_MAX];
 };
 
-/* --- serving it --------------------------------------------------------------------------------
- */
+/* --- serving it ------------------------------------------------------------------------------- */
 
 static const cpu_set_t *cpus_of(struct ublk_device *device, const int *cpus, uint32_t q_id,
                                 cpu_set_t *set)
@@ -250,8 +249,7 @@ int ublk_device_wait(struct ublk_device *device)
     }
 }
 
-/* --- the end -----------------------------------------------------------------------------------
- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static void stop_device(struct ublk_device *device)
 {

@@ -293,8 +293,7 @@ static void a_request_of_no_length_does_not_wait(void **state)
     assert_int_equal(-EINVAL, request->result);
 }
 
-/* --- reads that go to the image ------------------------------------------------------------------
- */
+/* --- reads that go to the image --------------------------------------------------------------- */
 
 static void reads_go_to_the_image_and_fetch_nothing(void **state)
 {
@@ -404,8 +403,7 @@ static void the_image_is_let_go_under_reads_that_never_end(void **state)
     assert_source(f, f->guest + 4096, 0, 512);
 }
 
-/* --- all of it at random -------------------------------------------------------------------------
- */
+/* --- all of it at random ---------------------------------------------------------------------- */
 
 /* Segments of any lengths, empty ones among them, over byte_len bytes of guest memory. */
 static uint32_t cut(struct test_random *random, struct blk_request *request, uint8_t *guest,

@@ -209,7 +209,7 @@ static void issues_one_sync_for_a_flush(void **state)
     close_transfer(&f);
 }
 
-/* --- random requests against a model ------------------------------------------------------- */
+/* --- random requests against a model ---------------------------------------------------------- */
 
 enum {
     SLOTS = 8,

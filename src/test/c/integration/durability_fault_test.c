@@ -21,7 +21,7 @@
 enum { DISK_BYTES = 1 << 20, SECTOR = 512, QUEUES = 2, QUEUE_SIZE = 16, WAIT_MS = 20000 };
 enum { EVENTS_MAX = 4096 };
 
-/* --- the kernel ------------------------------------------------------------------------------ */
+/* --- the kernel ------------------------------------------------------------------------------- */
 
 enum event_kind { EVENT_WRITE, EVENT_SYNC };
 
@@ -241,7 +241,7 @@ static uint32_t sync_calls(void)
     return calls;
 }
 
-/* --- back end and guest ---------------------------------------------------------------------- */
+/* --- back end and guest ----------------------------------------------------------------------- */
 
 struct fixture {
     char path[BACKEND_HOST_PATH_BYTES];
@@ -437,7 +437,7 @@ static int set_cache_mode(struct fixture *fixture, uint8_t mode)
     return vhost_frontend_set_config(&fixture->frontend, 32, 1, &mode);
 }
 
-/* --- when data is durable -------------------------------------------------------------------- */
+/* --- when data is durable --------------------------------------------------------------------- */
 
 static void writes_through_the_cache_and_flushes_with_an_fsync(void **state)
 {
@@ -708,7 +708,7 @@ static void flushes_what_another_queue_wrote(void **state)
     assert_int_equal(event_at(before + 1).kind, EVENT_SYNC);
 }
 
-/* --- failures -------------------------------------------------------------------------------- */
+/* --- failures --------------------------------------------------------------------------------- */
 
 static void ends_failing_writes_with_an_error_and_goes_on(void **state)
 {

@@ -26,7 +26,7 @@ struct fixture {
     char path[BACKEND_HOST_PATH_BYTES];
 };
 
-/* --- a connection in three stages ------------------------------------------------------------ */
+/* --- a connection in three stages ------------------------------------------------------------- */
 
 static void open_connection(struct fixture *fixture)
 {
@@ -159,7 +159,7 @@ static int stop(void **state)
     return 0;
 }
 
-/* --- headers and sizes ----------------------------------------------------------------------- */
+/* --- headers and sizes ------------------------------------------------------------------------ */
 
 static void outlives_a_message_that_stops_anywhere(void **state)
 {
@@ -287,7 +287,7 @@ static void refuses_a_configuration_message_that_lies_about_its_size(void **stat
     }
 }
 
-/* --- descriptors ----------------------------------------------------------------------------- */
+/* --- descriptors ------------------------------------------------------------------------------ */
 
 static void keeps_none_of_the_surplus_descriptors(void **state)
 {
@@ -406,7 +406,7 @@ static void survives_call_descriptors_that_break_or_block(void **state)
     close(full[0]);
 }
 
-/* --- virtqueues ------------------------------------------------------------------------------ */
+/* --- virtqueues ------------------------------------------------------------------------------- */
 
 static void refuses_queues_that_do_not_exist(void **state)
 {
@@ -525,7 +525,7 @@ static void refuses_to_enable_a_ring_without_protocol_features(void **state)
     check_dropped(fixture);
 }
 
-/* --- memory ---------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 static int share_one(struct fixture *fixture, const struct frontend_mem_region *region, int fd,
                      bool table)
@@ -653,7 +653,7 @@ static void stops_a_ring_whose_memory_is_taken_away(void **state)
     check_served_and_clean(fixture);
 }
 
-/* --- anything -------------------------------------------------------------------------------- */
+/* --- anything --------------------------------------------------------------------------------- */
 
 static void send_at_random(struct fixture *fixture, struct test_random *random)
 {

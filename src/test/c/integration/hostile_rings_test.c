@@ -90,7 +90,7 @@ static int check_after_ring_fault(void **state)
     return check_same_ring(state);
 }
 
-/* --- chains ---------------------------------------------------------------------------------- */
+/* --- chains ----------------------------------------------------------------------------------- */
 
 static void returns_a_chain_that_loops(void **state)
 {
@@ -188,7 +188,7 @@ static void returns_a_chain_whose_status_byte_cannot_be_written(void **state)
     raw_guest_expect(guest, 0, RAW_NO_STATUS, 0);
 }
 
-/* --- indirect tables ------------------------------------------------------------------------- */
+/* --- indirect tables -------------------------------------------------------------------------- */
 
 /* A read with its three descriptors in the table. */
 static void indirect_read(struct raw_guest *guest)
@@ -280,7 +280,7 @@ static void ignores_the_write_flag_of_an_indirect_descriptor(void **state)
     raw_guest_expect(guest, 0, VIRTIO_BLK_S_OK, SECTOR + 1);
 }
 
-/* --- rings ----------------------------------------------------------------------------------- */
+/* --- rings ------------------------------------------------------------------------------------ */
 
 static void stops_a_ring_whose_index_jumps(void **state)
 {
@@ -316,7 +316,7 @@ static void stops_a_ring_with_a_head_that_is_still_in_use(void **state)
     virtq_driver_publish_and_kick(&guest->queue.driver);
 }
 
-/* --- anything -------------------------------------------------------------------------------- */
+/* --- anything --------------------------------------------------------------------------------- */
 
 static uint64_t random_gpa(struct test_random *random)
 {

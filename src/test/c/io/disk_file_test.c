@@ -185,8 +185,7 @@ static void refuses_what_is_no_file_and_no_device(void **state)
     refuse(f, -ENOENT, "No such file");
 }
 
-/* --- other accesses ----------------------------------------------------------------------------
- */
+/* --- other accesses --------------------------------------------------------------------------- */
 
 static void reading_takes_no_lock_and_changes_nothing(void **state)
 {
@@ -265,8 +264,7 @@ static void tells_holes_from_data(void **state)
     free(bytes);
 }
 
-/* --- block devices -----------------------------------------------------------------------------
- */
+/* --- block devices ---------------------------------------------------------------------------- */
 
 /* A loop device over the file, or a skipped test. */
 static int attach_loop(struct fixture *f, uint32_t sector_bytes, char *path, size_t path_bytes)

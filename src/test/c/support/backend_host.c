@@ -29,7 +29,7 @@
 
 enum { START_MS = 30000, LOG_LINES = 256, FD_LOOKS = 10 };
 
-/* --- the core in this process ---------------------------------------------------------------- */
+/* --- the core in this process ----------------------------------------------------------------- */
 
 static void *print_log(void *log)
 {
@@ -110,7 +110,7 @@ static int run_core(const struct backend_host_params *params, const char *socket
     return result;
 }
 
-/* --- the process ----------------------------------------------------------------------------- */
+/* --- the process ------------------------------------------------------------------------------ */
 
 static int64_t now_ms(void)
 {
@@ -243,7 +243,7 @@ void backend_host_kill(struct backend_host *host)
     remove_directory(host);
 }
 
-/* --- what /proc says ------------------------------------------------------------------------- */
+/* --- what /proc says -------------------------------------------------------------------------- */
 
 static FILE *open_proc(const struct backend_host *host, const char *name)
 {
@@ -333,7 +333,7 @@ uint64_t backend_host_cpu_ms(const struct backend_host *host)
     return (user + system) * 1000 / (uint64_t)sysconf(_SC_CLK_TCK);
 }
 
-/* --- disks ----------------------------------------------------------------------------------- */
+/* --- disks ------------------------------------------------------------------------------------ */
 
 int test_disk_create(char path[BACKEND_HOST_PATH_BYTES], uint64_t byte_len)
 {

@@ -153,7 +153,7 @@ uint32_t blk_stress_in_flight(const struct blk_stress *stress)
     return count;
 }
 
-/* --- connections ----------------------------------------------------------------------------- */
+/* --- connections ------------------------------------------------------------------------------ */
 
 static int forget_requests(struct blk_stress *stress)
 {
@@ -461,7 +461,7 @@ int blk_stress_drain_region(struct blk_stress *stress, uint32_t region)
     return error;
 }
 
-/* --- stopping -------------------------------------------------------------------------------- */
+/* --- stopping --------------------------------------------------------------------------------- */
 
 int blk_stress_stop_queue(struct blk_stress *stress, uint32_t queue)
 {

@@ -23,7 +23,7 @@
 
 enum { SECTOR = 512, OUTPUT_BYTES = 4 * METADATA_LIST_BYTES };
 
-/* --- programs -------------------------------------------------------------------------------- */
+/* --- programs --------------------------------------------------------------------------------- */
 
 /* The child: becomes the program with its output in fd. */
 static void be_program(const char *name, const char *config_path, const char *const options[4],
@@ -99,7 +99,7 @@ static char *dump_metadata(const struct lazy_disk *disk)
     return output;
 }
 
-/* --- files ----------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 static int write_file(const char *path, const uint8_t *bytes, uint64_t byte_len,
                       uint64_t file_bytes)
@@ -240,7 +240,7 @@ void lazy_disk_config(const struct lazy_disk *disk, const struct lazy_disk_setti
              settings->fetch_concurrency);
 }
 
-/* --- looking --------------------------------------------------------------------------------- */
+/* --- looking ---------------------------------------------------------------------------------- */
 
 int lazy_disk_look(const struct lazy_disk *disk, struct metadata_image *image)
 {

@@ -37,7 +37,7 @@ static int pass_on(struct lazy_victim *victim, int error)
     return error < 0 ? fail(victim, error, "%s", victim->stress.failure) : 0;
 }
 
-/* --- geometry -------------------------------------------------------------------------------- */
+/* --- geometry --------------------------------------------------------------------------------- */
 
 static uint64_t stripe_start(const struct lazy_victim *victim, uint64_t stripe)
 {
@@ -66,7 +66,7 @@ static bool is_written(const struct lazy_victim *victim, uint64_t stripe)
     return false;
 }
 
-/* --- life ------------------------------------------------------------------------------------ */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static int init_guest(struct lazy_victim *victim, const struct lazy_victim_params *params)
 {
@@ -186,7 +186,7 @@ int lazy_victim_kill(struct lazy_victim *victim)
     return pass_on(victim, error);
 }
 
-/* --- checks ---------------------------------------------------------------------------------- */
+/* --- checks ----------------------------------------------------------------------------------- */
 
 static int look(struct lazy_victim *victim)
 {
@@ -286,7 +286,7 @@ int lazy_victim_check(struct lazy_victim *victim)
     return error == 0 ? check_nothing_fetched(victim) : error;
 }
 
-/* --- the end --------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static int check_whole_disk(struct lazy_victim *victim)
 {

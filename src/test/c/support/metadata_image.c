@@ -69,7 +69,7 @@ static uint32_t crc32(const uint8_t *bytes, uint32_t byte_len)
     return ~crc;
 }
 
-/* --- bytes of the file ----------------------------------------------------------------------- */
+/* --- bytes of the file ------------------------------------------------------------------------ */
 
 static int read_once(int fd, uint8_t *bytes, size_t byte_len)
 {
@@ -116,7 +116,7 @@ static int load(const char *path, uint8_t **bytes, size_t *byte_len)
     return error;
 }
 
-/* --- what they mean -------------------------------------------------------------------------- */
+/* --- what they mean --------------------------------------------------------------------------- */
 
 static int check_crc(struct metadata_image *image, const uint8_t *bytes, uint64_t sector)
 {

@@ -43,7 +43,7 @@ void stress_request_unclaim(struct blk_stress *stress, const struct stress_reque
     }
 }
 
-/* --- making requests ------------------------------------------------------------------------- */
+/* --- making requests -------------------------------------------------------------------------- */
 
 static uint64_t below(struct blk_stress *stress, uint64_t limit)
 {
@@ -285,7 +285,7 @@ int stress_request_start(struct blk_stress *stress, uint32_t queue, uint32_t slo
     return 1;
 }
 
-/* --- completions ----------------------------------------------------------------------------- */
+/* --- completions ------------------------------------------------------------------------------ */
 
 static int check_status(struct blk_stress *stress, const struct stress_request *request,
                         uint8_t status)

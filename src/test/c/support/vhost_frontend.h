@@ -146,7 +146,7 @@ void vhost_frontend_disconnect(struct vhost_frontend *frontend);
  * arrives before the end is thrown away. */
 int vhost_frontend_await_close(struct vhost_frontend *frontend, int timeout_ms);
 
-/* --- any bytes ------------------------------------------------------------------------------- */
+/* --- any bytes -------------------------------------------------------------------------------- */
 
 /* Sends bytes and descriptors (borrowed) just as they are. */
 int vhost_frontend_send_raw(struct vhost_frontend *frontend, const void *bytes, size_t byte_len,
@@ -176,7 +176,7 @@ int vhost_frontend_set_u64(struct vhost_frontend *frontend, uint32_t request, ui
 /* A round trip (GET_FEATURES): everything sent before has been handled when it returns. */
 int vhost_frontend_sync(struct vhost_frontend *frontend);
 
-/* --- negotiation, memory, configuration ------------------------------------------------------ */
+/* --- negotiation, memory, configuration ------------------------------------------------------- */
 
 /*
  * GET_FEATURES, the protocol features if offered, SET_OWNER, SET_FEATURES. Acks features and
@@ -203,7 +203,7 @@ int vhost_frontend_get_config(struct vhost_frontend *frontend, uint32_t offset, 
 int vhost_frontend_set_config(struct vhost_frontend *frontend, uint32_t offset, uint32_t size,
                               const void *bytes);
 
-/* --- virtqueues ------------------------------------------------------------------------------ */
+/* --- virtqueues ------------------------------------------------------------------------------- */
 
 int vhost_frontend_set_vring(struct vhost_frontend *frontend, uint32_t request, uint32_t index,
                              uint32_t num);

@@ -73,7 +73,7 @@ static void require(struct run *run, int error)
     exit(1);
 }
 
-/* --- choices --------------------------------------------------------------------------------- */
+/* --- choices ---------------------------------------------------------------------------------- */
 
 static struct lazy_victim_params choose_disk(struct run *run)
 {
@@ -133,7 +133,7 @@ static void choose_window(struct run *run)
     stress->window_sector = below(run, sectors - stress->window_sectors);
 }
 
-/* --- rounds ---------------------------------------------------------------------------------- */
+/* --- rounds ----------------------------------------------------------------------------------- */
 
 static bool show_rounds(void)
 {

@@ -73,7 +73,7 @@ static void require(struct outage *outage, bool holds, const char *format, ...)
     exit(1);
 }
 
-/* --- image and process ----------------------------------------------------------------------- */
+/* --- image and process ------------------------------------------------------------------------ */
 
 /* While it is there, reading the image hangs. */
 static void stall_file(const struct outage *outage, char path[BACKEND_HOST_PATH_BYTES + 16])
@@ -151,7 +151,7 @@ static void stop(struct outage *outage)
     require(outage, status == 0, "status 0x%x after SIGTERM", (unsigned)status);
 }
 
-/* --- requests -------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 static void submit(struct outage *outage, uint16_t slot, uint32_t type, uint64_t sector,
                    uint32_t byte_len)
@@ -255,7 +255,7 @@ static void await_waiting(struct outage *outage, uint64_t first)
             "the write that waited is not where it should be");
 }
 
-/* --- what must hold -------------------------------------------------------------------------- */
+/* --- what must hold --------------------------------------------------------------------------- */
 
 static void others_go_on_and_the_process_is_idle(struct outage *outage)
 {
