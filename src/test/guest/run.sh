@@ -38,6 +38,8 @@ poll_until()
     done
 }
 
+# shellcheck source=src/test/guest/check.sh
+. "$guest_dir/check.sh"
 # shellcheck source=src/test/guest/kernel.sh
 . "$guest_dir/kernel.sh"
 # shellcheck source=src/test/guest/initramfs.sh
@@ -110,20 +112,6 @@ variant_set()
     if [ "$backend" = qsd ]; then
         variant_serial=vhost_user_blk
         variant_cache=write_through
-    fi
-}
-
-# Counts one check of the host: check "what must hold" command...
-check()
-{
-    local what=$1
-    shift
-    if "$@" >"$work/check.log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        say "$variant_name: FAILED: $what"
-        tail -n 12 "$work/check.log" | sed 's/^/    /'
     fi
 }
 

@@ -27,6 +27,8 @@ die()
     exit 1
 }
 
+# shellcheck source=src/test/guest/check.sh
+. "$guest_dir/check.sh"
 # shellcheck source=src/test/guest/kernel.sh
 . "$guest_dir/kernel.sh"
 # shellcheck source=src/test/guest/initramfs.sh
@@ -228,20 +230,6 @@ run_guests()
         done
         sleep 0.2
     done
-}
-
-# Counts one check of the host: check "what must hold" command...
-check()
-{
-    local what=$1
-    shift
-    if "$@" >"$work/check.log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        say "FAILED: $what"
-        tail -n 12 "$work/check.log" | sed 's/^/    /'
-    fi
 }
 
 # What was dirty when the device was stopped, from the image that raw_file_system has made.
