@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 #
 # How the host counts what it finds from outside the guest. Sourced by run.sh and ublk/run.sh, which
 # have say, passed, failed and work.

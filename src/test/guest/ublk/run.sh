@@ -53,13 +53,11 @@ boots_max=3
 # The initramfs has nothing but what finds the host's file system.
 make_initramfs()
 {
-    local tree=$work/initramfs
-    mkdir -p "$tree"/{bin,modules}
-    cp "$(command -v busybox)" "$tree/bin/busybox"
+    local tree
+    tree=$(initramfs_begin)
     initramfs_add_modules "$tree" virtio_pci virtio_blk 9pnet_virtio 9p ext4 ublk_drv
     install -m 755 "$ublk_dir/init" "$tree/init"
-    (cd "$tree" && find . | busybox cpio -o -H newc 2>/dev/null) >"$work/initramfs.cpio"
-    rm -rf "$tree"
+    initramfs_end "$tree" "$work/initramfs.cpio"
 }
 
 # configure NAME LINE...: an empty disk and its configuration.
