@@ -69,7 +69,8 @@ static void open_queue(struct fixture *f, struct lazy_device_params params)
     }
     f->lazy = lazy_device_create(&params);
     const int fds[] = {f->lazy->device->file.fd, f->lazy->device->file.fd, f->lazy->image_fd};
-    f->fake = fake_engine_create(blk_transfer_depth(f->lazy->device), fds, FILE_COUNT);
+    f->fake =
+        fake_engine_create(blk_transfer_depth(f->lazy->device), fds, sizeof(fds) / sizeof(*fds));
     assert_int_equal(0, blk_queue_create_on(f->lazy->device, 0, &f->fake->base, &f->queue, NULL));
 }
 
