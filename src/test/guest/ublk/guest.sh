@@ -90,11 +90,24 @@ ended()
     ! runs "$1"
 }
 
+# What the threads of a program do that does not end, by the kernel and by the JVM, which tells it in
+# the program's log: for the host to print.
+show_threads()
+{
+    local task
+    for task in /proc/"${servers[$1]}"/task/*; do
+        echo "$(cat "$task/comm"): $(grep State "$task/status"), $(cat "$task/wchan" "$task/stack")"
+    done >"$work/$1.threads" 2>&1
+    kill -QUIT "${servers[$1]}"
+    wait_until grep -q "JNI global refs" "$work/$1.log"
+    cat "$work/$1.log" >>"$work/$1.threads"
+}
+
 # exits NAME STATUS: it ends by itself with that status.
 exits()
 {
     local status=0
-    wait_until ended "$1" || { tail -n 12 "$work/$1.log"; return 1; }
+    wait_until ended "$1" || { show_threads "$1"; tail -n 12 "$work/$1.log"; return 1; }
     wait "${servers[$1]}" || status=$?
     [ $status = "$2" ] && return
     echo "exit status $status, expected $2"

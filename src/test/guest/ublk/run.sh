@@ -190,6 +190,7 @@ report_guest()
     passed=$((passed + ${counts% *}))
     failed=$((failed + ${counts#* }))
     grep -A4 '^FAIL' "$told" || true
+    cat "$work"/*.threads 2>/dev/null || true
     grep -E '^(figure|guest: [a-z]* took)' "$told" || true
     for scenario in ${guest//,/ }; do
         check_raw_files "$scenario"
