@@ -614,7 +614,7 @@ devices_in_use()
 {
     check "both are listed" listed '^5: live, 196608 sectors, 2 queues of 64, process'
     check "a disk in use is not served twice" refused first "is locked by process"
-    servers[first]=$(sed -n 's/^0: live.* process \([0-9]*\)$/\1/p' /tmp/list)
+    servers[first]=$(sed -n 's/^0: live.* process \([0-9]*\),.*/\1/p' /tmp/list)
     check "a device in use is not deleted" operator_refused "is being served by process" --delete 0
 }
 
