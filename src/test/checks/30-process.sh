@@ -10,8 +10,8 @@ export UBIBLK_BACKEND_CMD=$PWD/bin/vhost-backend
 tests=target/native/test/integration
 
 [ -r target/ubiblk/ubiblk.jar ] || { echo "no target/ubiblk/ubiblk.jar: mvn verify"; exit 1; }
-for name in termination protocol guest_requests hostile_messages hostile_rings queue_lifecycle \
-    data_integrity disconnect; do
+for name in termination protocol guest_requests hostile_messages hostile_queues hostile_memory \
+    hostile_rings queue_lifecycle data_integrity disconnect; do
     echo "== $name"
     "$tests/${name}_test"
 done
