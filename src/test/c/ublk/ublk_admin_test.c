@@ -15,22 +15,10 @@
 #include "support/fake_ublk.h"
 #include "ublk/ublk_ctrl.h"
 
-int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error);
-
-static bool list_fails, time_is_over;
+static bool time_is_over;
 static int open_errno;         /* of opens of a character device; 0: it opens */
 static uint32_t open_failures; /* after so many it opens */
 static time_t skipped_s;       /* every look at the clock is a second later */
-
-/* All nodes, also of devices that are gone. */
-int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error)
-{
-    if (list_fails)
-        return error_set(list_error, -EMFILE, "no list");
-    for (uint32_t i = 0; i < FAKE_UBLK_DEVICES; i++)
-        ids[i] = i;
-    return FAKE_UBLK_DEVICES;
-}
 
 int __wrap_ublk_ctrl_node(uint32_t dev_id);
 int __wrap_timerfd_create(int clock, int flags);
@@ -64,7 +52,7 @@ static int setup(void **state)
 {
     (void)state;
     fake_ublk_reset();
-    list_fails = time_is_over = false;
+    time_is_over = false;
     open_errno = 0;
     open_failures = UINT32_MAX;
     error = (struct error){0};
@@ -102,9 +90,9 @@ static void lists_all_or_says_why_not(void **state)
     (void)state;
     struct ublk_admin_entry entries[UBLK_DEVICES_MAX];
     fake_ublk_plant(2, UBLK_S_DEV_LIVE, 1);
-    list_fails = true;
+    fake_ublk.list_result = -EMFILE;
     assert_int_equal(-EMFILE, ublk_admin_list(entries, &error));
-    list_fails = false;
+    fake_ublk.list_result = 0;
     fake_ublk.fail_number = UBLK_CMD_GET_DEV_INFO;
     fake_ublk.fail_times = 1;
     fake_ublk.fail_result = -EINTR;

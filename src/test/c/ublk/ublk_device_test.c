@@ -46,7 +46,6 @@ static uint64_t limit_at_start_ns;
 static bool eventfd_fails, calloc_fails;
 static int sync_errno, writeback_result;
 
-int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error);
 int __wrap_ublk_queue_create(const struct ublk_queue_params *params, struct ublk_queue **out,
                              struct error *error);
 void __wrap_ublk_queue_limit_waits(struct ublk_queue *queue, uint64_t deadline_ns);
@@ -60,14 +59,6 @@ int __wrap_eventfd(unsigned count, int flags);
 void *__real_calloc(size_t count, size_t byte_len);
 void *__wrap_calloc(size_t count, size_t byte_len);
 int __wrap_fdatasync(int fd);
-
-int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error)
-{
-    (void)list_error;
-    for (uint32_t i = 0; i < FAKE_UBLK_DEVICES; i++)
-        ids[i] = i;
-    return FAKE_UBLK_DEVICES;
-}
 
 int __wrap_ublk_queue_create(const struct ublk_queue_params *params, struct ublk_queue **out,
                              struct error *error)

@@ -24,22 +24,10 @@ static int open_errnos[OPENS_MAX]; /* of the next opens of a character device; 0
 static uint32_t opens;
 static uint64_t skipped_ns; /* every look at the clock is so much later */
 static uint64_t skip_ns;
-static bool list_fails;
 
-int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error);
 int __wrap_open(const char *path, int flags, ...);
 int __real_clock_gettime(clockid_t clock, struct timespec *now);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
-
-/* All nodes, also of devices that are gone. */
-int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error)
-{
-    if (list_fails)
-        return error_set(list_error, -EMFILE, "no list");
-    for (uint32_t i = 0; i < FAKE_UBLK_DEVICES; i++)
-        ids[i] = i;
-    return FAKE_UBLK_DEVICES;
-}
 
 int __wrap_open(const char *path, int flags, ...)
 {
@@ -69,7 +57,6 @@ static int setup(void **state)
     memset(open_errnos, 0, sizeof(open_errnos));
     opens = 0;
     skip_ns = skipped_ns = 0;
-    list_fails = false;
     error = (struct error){0};
     test = test_device_create(&(struct test_device_params){.queue_count = 2, .queue_size = 16});
     own = (struct ublk_provided){.disk = &test->device,
@@ -284,9 +271,9 @@ static void makes_none_while_it_cannot_know_of_others(void **state)
     const int32_t asked_for[] = {UBLK_ANY_ID, 2, 5};
     fake_ublk.fail_number = UBLK_CMD_GET_DEV_INFO;
     for (int i = 0; i < 3; i++) {
-        list_fails = true;
+        fake_ublk.list_result = -EMFILE;
         refused(-EMFILE, asked_for[i], "no list");
-        list_fails = false;
+        fake_ublk.list_result = 0;
         fake_ublk.fail_result = -EINTR;
         fake_ublk.fail_times = FAKE_UBLK_DEVICES;
         refused(-EINTR, asked_for[i], "asking for ublk device");
