@@ -38,6 +38,13 @@ struct fake_ublk_device *fake_ublk_plant(uint32_t id, uint16_t state, uint64_t h
     return device;
 }
 
+void fake_ublk_fail(uint8_t number, int result, uint32_t times)
+{
+    fake_ublk.fail_number = number;
+    fake_ublk.fail_result = result;
+    fake_ublk.fail_times = times;
+}
+
 uint32_t fake_ublk_count(uint8_t number)
 {
     uint32_t count = 0;

@@ -35,7 +35,7 @@ struct fake_ublk {
     int begin_result;    /* of the next begins */
     int list_result;     /* of the next lists of devices; 0: the list is there */
     uint32_t cpu_count;  /* queues are cut to it */
-    uint8_t fail_number; /* the command with this number fails: once for fail_times */
+    uint8_t fail_number; /* as fake_ublk_fail was told */
     int fail_result;
     uint32_t fail_times;
     bool stop_hangs;     /* for requests that do not end */
@@ -56,6 +56,10 @@ void fake_ublk_reset(void);
 
 /* Makes a device without any command. */
 struct fake_ublk_device *fake_ublk_plant(uint32_t id, uint16_t state, uint64_t hash);
+
+/* The next commands with that number (times: how many) fail with result (-errno), not carried out.
+ * Ends what an earlier call asked for. */
+void fake_ublk_fail(uint8_t number, int result, uint32_t times);
 
 /* How many commands with that number came. */
 uint32_t fake_ublk_count(uint8_t number);

@@ -73,14 +73,12 @@ static void lists_the_devices_that_are_there(void **state)
     assert_int_equal(0, ublk_admin_list(entries, &error));
     fake_ublk_plant(2, UBLK_S_DEV_LIVE, 1)->params.basic.dev_sectors = 2048;
     fake_ublk_plant(5, UBLK_S_DEV_QUIESCED, 2);
-    fake_ublk.fail_number = UBLK_CMD_GET_PARAMS;
     assert_int_equal(2, ublk_admin_list(entries, &error));
     assert_int_equal(2, entries[0].info.dev_id);
     assert_int_equal(2048, entries[0].capacity);
     assert_int_equal(5, entries[1].info.dev_id);
     assert_int_equal(UBLK_S_DEV_QUIESCED, entries[1].info.state);
-    fake_ublk.fail_times = 1;
-    fake_ublk.fail_result = -EINVAL;
+    fake_ublk_fail(UBLK_CMD_GET_PARAMS, -EINVAL, 1);
     assert_int_equal(2, ublk_admin_list(entries, &error));
     assert_int_equal(0, entries[0].capacity);
 }
@@ -93,9 +91,7 @@ static void lists_all_or_says_why_not(void **state)
     fake_ublk.list_result = -EMFILE;
     assert_int_equal(-EMFILE, ublk_admin_list(entries, &error));
     fake_ublk.list_result = 0;
-    fake_ublk.fail_number = UBLK_CMD_GET_DEV_INFO;
-    fake_ublk.fail_times = 1;
-    fake_ublk.fail_result = -EINTR;
+    fake_ublk_fail(UBLK_CMD_GET_DEV_INFO, -EINTR, 1);
     assert_int_equal(-EINTR, ublk_admin_list(entries, &error));
     assert_non_null(strstr(error.message, "cannot look at ublk device 0"));
 }
@@ -121,9 +117,7 @@ static void stops_a_live_device(void **state)
 {
     (void)state;
     fake_ublk_plant(2, UBLK_S_DEV_LIVE, 1);
-    fake_ublk.fail_number = UBLK_CMD_STOP_DEV;
-    fake_ublk.fail_times = 1;
-    fake_ublk.fail_result = -EINTR;
+    fake_ublk_fail(UBLK_CMD_STOP_DEV, -EINTR, 1);
     refused(-EINTR, ublk_admin_stop(2, &error), "cannot stop ublk device 2");
     assert_int_equal(0, ublk_admin_stop(2, &error));
     assert_int_equal(UBLK_S_DEV_DEAD, fake_ublk.devices[2].info.state);
@@ -159,9 +153,7 @@ static void deletes_a_device_without_a_server(void **state)
     assert_true(fake_ublk_place(UBLK_CMD_STOP_DEV) < fake_ublk_place(DEL_DEV_ASYNC));
     assert_int_equal(-ENODEV, ublk_admin_delete(2, &error));
     fake_ublk_plant(2, UBLK_S_DEV_QUIESCED, 1);
-    fake_ublk.fail_number = UBLK_CMD_STOP_DEV;
-    fake_ublk.fail_times = 1;
-    fake_ublk.fail_result = -EINTR;
+    fake_ublk_fail(UBLK_CMD_STOP_DEV, -EINTR, 1);
     assert_int_equal(-EINTR, ublk_admin_delete(2, &error));
     assert_true(fake_ublk.devices[2].exists);
 }
