@@ -38,6 +38,13 @@ struct fake_ublk_device *fake_ublk_plant(uint32_t id, uint16_t state, uint64_t h
     return device;
 }
 
+void fake_ublk_fail(uint8_t number, int result, uint32_t times)
+{
+    fake_ublk.fail_number = number;
+    fake_ublk.fail_result = result;
+    fake_ublk.fail_times = times;
+}
+
 uint32_t fake_ublk_count(uint8_t number)
 {
     uint32_t count = 0;
@@ -163,6 +170,7 @@ void __wrap_ublk_ring_close(struct ublk_ring *ring);
 int __wrap_ublk_ring_begin(struct ublk_ring *ring, uint32_t begun,
                            const struct ublksrv_ctrl_cmd *begun_argument);
 int __wrap_ublk_ring_wait(struct ublk_ring *ring, const int *fds, uint32_t count, int32_t *result);
+int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *error);
 
 int __wrap_ublk_ring_open(struct ublk_ring *ring, struct error *error)
 {
@@ -240,4 +248,13 @@ int __wrap_ublk_ring_wait(struct ublk_ring *ring, const int *fds, uint32_t count
     under_way = false;
     *result = end_command(number);
     return -1;
+}
+
+int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *error)
+{
+    if (fake_ublk.list_result < 0)
+        return error_set(error, fake_ublk.list_result, "no list");
+    for (uint32_t i = 0; i < FAKE_UBLK_DEVICES; i++)
+        ids[i] = i;
+    return FAKE_UBLK_DEVICES;
 }

@@ -3,7 +3,8 @@
  * The kernel's side of /dev/ublk-control for tests of what sends commands there. The test wraps
  * ublk_ring_open, ublk_ring_close, ublk_ring_begin and ublk_ring_wait; this takes their place and
  * keeps devices with their states as the kernel does, refuses what it would refuse, and fails on
- * request.
+ * request. Where the test wraps ublk_ctrl_list as well, that finds a node of every number, also of
+ * devices that are gone.
  */
 #ifndef UBIBLK_SUPPORT_FAKE_UBLK_H
 #define UBIBLK_SUPPORT_FAKE_UBLK_H
@@ -32,8 +33,9 @@ struct fake_ublk {
     bool waits_for_del;  /* DEL_DEV_ASYNC is not known */
     int open_result;     /* of the next opens */
     int begin_result;    /* of the next begins */
+    int list_result;     /* of the next lists of devices; 0: the list is there */
     uint32_t cpu_count;  /* queues are cut to it */
-    uint8_t fail_number; /* the command with this number fails: once for fail_times */
+    uint8_t fail_number; /* as fake_ublk_fail was told */
     int fail_result;
     uint32_t fail_times;
     bool stop_hangs;     /* for requests that do not end */
@@ -54,6 +56,10 @@ void fake_ublk_reset(void);
 
 /* Makes a device without any command. */
 struct fake_ublk_device *fake_ublk_plant(uint32_t id, uint16_t state, uint64_t hash);
+
+/* The next commands with that number (times: how many) fail with result (-errno), not carried out.
+ * Ends what an earlier call asked for. */
+void fake_ublk_fail(uint8_t number, int result, uint32_t times);
 
 /* How many commands with that number came. */
 uint32_t fake_ublk_count(uint8_t number);

@@ -15,22 +15,10 @@
 #include "support/fake_ublk.h"
 #include "ublk/ublk_ctrl.h"
 
-int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error);
-
-static bool list_fails, time_is_over;
+static bool time_is_over;
 static int open_errno;         /* of opens of a character device; 0: it opens */
 static uint32_t open_failures; /* after so many it opens */
 static time_t skipped_s;       /* every look at the clock is a second later */
-
-/* All nodes, also of devices that are gone. */
-int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error)
-{
-    if (list_fails)
-        return error_set(list_error, -EMFILE, "no list");
-    for (uint32_t i = 0; i < FAKE_UBLK_DEVICES; i++)
-        ids[i] = i;
-    return FAKE_UBLK_DEVICES;
-}
 
 int __wrap_ublk_ctrl_node(uint32_t dev_id);
 int __wrap_timerfd_create(int clock, int flags);
@@ -64,7 +52,7 @@ static int setup(void **state)
 {
     (void)state;
     fake_ublk_reset();
-    list_fails = time_is_over = false;
+    time_is_over = false;
     open_errno = 0;
     open_failures = UINT32_MAX;
     error = (struct error){0};
@@ -85,14 +73,12 @@ static void lists_the_devices_that_are_there(void **state)
     assert_int_equal(0, ublk_admin_list(entries, &error));
     fake_ublk_plant(2, UBLK_S_DEV_LIVE, 1)->params.basic.dev_sectors = 2048;
     fake_ublk_plant(5, UBLK_S_DEV_QUIESCED, 2);
-    fake_ublk.fail_number = UBLK_CMD_GET_PARAMS;
     assert_int_equal(2, ublk_admin_list(entries, &error));
     assert_int_equal(2, entries[0].info.dev_id);
     assert_int_equal(2048, entries[0].capacity);
     assert_int_equal(5, entries[1].info.dev_id);
     assert_int_equal(UBLK_S_DEV_QUIESCED, entries[1].info.state);
-    fake_ublk.fail_times = 1;
-    fake_ublk.fail_result = -EINVAL;
+    fake_ublk_fail(UBLK_CMD_GET_PARAMS, -EINVAL, 1);
     assert_int_equal(2, ublk_admin_list(entries, &error));
     assert_int_equal(0, entries[0].capacity);
 }
@@ -102,12 +88,10 @@ static void lists_all_or_says_why_not(void **state)
     (void)state;
     struct ublk_admin_entry entries[UBLK_DEVICES_MAX];
     fake_ublk_plant(2, UBLK_S_DEV_LIVE, 1);
-    list_fails = true;
+    fake_ublk.list_result = -EMFILE;
     assert_int_equal(-EMFILE, ublk_admin_list(entries, &error));
-    list_fails = false;
-    fake_ublk.fail_number = UBLK_CMD_GET_DEV_INFO;
-    fake_ublk.fail_times = 1;
-    fake_ublk.fail_result = -EINTR;
+    fake_ublk.list_result = 0;
+    fake_ublk_fail(UBLK_CMD_GET_DEV_INFO, -EINTR, 1);
     assert_int_equal(-EINTR, ublk_admin_list(entries, &error));
     assert_non_null(strstr(error.message, "cannot look at ublk device 0"));
 }
@@ -133,9 +117,7 @@ static void stops_a_live_device(void **state)
 {
     (void)state;
     fake_ublk_plant(2, UBLK_S_DEV_LIVE, 1);
-    fake_ublk.fail_number = UBLK_CMD_STOP_DEV;
-    fake_ublk.fail_times = 1;
-    fake_ublk.fail_result = -EINTR;
+    fake_ublk_fail(UBLK_CMD_STOP_DEV, -EINTR, 1);
     refused(-EINTR, ublk_admin_stop(2, &error), "cannot stop ublk device 2");
     assert_int_equal(0, ublk_admin_stop(2, &error));
     assert_int_equal(UBLK_S_DEV_DEAD, fake_ublk.devices[2].info.state);
@@ -171,9 +153,7 @@ static void deletes_a_device_without_a_server(void **state)
     assert_true(fake_ublk_place(UBLK_CMD_STOP_DEV) < fake_ublk_place(DEL_DEV_ASYNC));
     assert_int_equal(-ENODEV, ublk_admin_delete(2, &error));
     fake_ublk_plant(2, UBLK_S_DEV_QUIESCED, 1);
-    fake_ublk.fail_number = UBLK_CMD_STOP_DEV;
-    fake_ublk.fail_times = 1;
-    fake_ublk.fail_result = -EINTR;
+    fake_ublk_fail(UBLK_CMD_STOP_DEV, -EINTR, 1);
     assert_int_equal(-EINTR, ublk_admin_delete(2, &error));
     assert_true(fake_ublk.devices[2].exists);
 }

@@ -131,9 +131,7 @@ static void opens_only_where_it_may(void **state)
     fake_ublk.open_result = 0;
     const int refusals[] = {-EPERM, -EACCES};
     for (int i = 0; i < 2; i++) {
-        fake_ublk.fail_number = 0x13;
-        fake_ublk.fail_times = 1;
-        fake_ublk.fail_result = refusals[i];
+        fake_ublk_fail(0x13, refusals[i], 1);
         assert_int_equal(refusals[i], ublk_ctrl_open(&ctrl, &error));
         assert_non_null(strstr(error.message, "CAP_SYS_ADMIN"));
         assert_int_equal(0, fake_ublk.open_count);
@@ -235,9 +233,7 @@ static void hands_on_every_refusal(void **state)
     assert_int_equal(-ENODEV, ublk_ctrl_stop(&ctrl, 7));
     assert_int_equal(-ENODEV, ublk_ctrl_delete(&ctrl, 7));
     assert_int_equal(-ENODEV, ublk_ctrl_params(&ctrl, 7, &params));
-    fake_ublk.fail_number = UBLK_CMD_GET_DEV_INFO;
-    fake_ublk.fail_result = -EINVAL; /* is not for us to see */
-    fake_ublk.fail_times = 1;
+    fake_ublk_fail(UBLK_CMD_GET_DEV_INFO, -EINVAL, 1); /* is not for us to see */
     assert_int_equal(-ENODEV, ublk_ctrl_info(&ctrl, 1, &info));
     cpu_set_t cpus;
     assert_int_equal(-ENODEV, ublk_ctrl_affinity(&ctrl, 7, 0, &cpus));

@@ -46,7 +46,6 @@ static uint64_t limit_at_start_ns;
 static bool eventfd_fails, calloc_fails;
 static int sync_errno, writeback_result;
 
-int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error);
 int __wrap_ublk_queue_create(const struct ublk_queue_params *params, struct ublk_queue **out,
                              struct error *error);
 void __wrap_ublk_queue_limit_waits(struct ublk_queue *queue, uint64_t deadline_ns);
@@ -60,14 +59,6 @@ int __wrap_eventfd(unsigned count, int flags);
 void *__real_calloc(size_t count, size_t byte_len);
 void *__wrap_calloc(size_t count, size_t byte_len);
 int __wrap_fdatasync(int fd);
-
-int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error)
-{
-    (void)list_error;
-    for (uint32_t i = 0; i < FAKE_UBLK_DEVICES; i++)
-        ids[i] = i;
-    return FAKE_UBLK_DEVICES;
-}
 
 int __wrap_ublk_queue_create(const struct ublk_queue_params *params, struct ublk_queue **out,
                              struct error *error)
@@ -295,9 +286,7 @@ static void says_why_no_device_is_made(void **state)
     fake_ublk.open_result = -ENOTSUP;
     refused(-ENOTSUP, UBLK_ANY_ID, "no ublk here");
     fake_ublk.open_result = 0;
-    fake_ublk.fail_number = UBLK_CMD_START_DEV;
-    fake_ublk.fail_result = -EINTR;
-    fake_ublk.fail_times = 1;
+    fake_ublk_fail(UBLK_CMD_START_DEV, -EINTR, 1);
     refused(-EINTR, UBLK_ANY_ID, "starting ublk device 0");
     assert_false(fake_ublk.devices[0].exists);
     create_fails_at = 2;
@@ -352,9 +341,7 @@ static void leaves_what_it_could_not_take_over(void **state)
     const uint8_t numbers[] = {UBLK_CMD_GET_PARAMS, UBLK_CMD_START_USER_RECOVERY,
                                UBLK_CMD_END_USER_RECOVERY};
     for (int i = 0; i < 3; i++) {
-        fake_ublk.fail_number = numbers[i];
-        fake_ublk.fail_result = -EINTR;
-        fake_ublk.fail_times = 1;
+        fake_ublk_fail(numbers[i], -EINTR, 1);
         refused(-EINTR, UBLK_ANY_ID, "ublk device 2");
         assert_int_equal(UBLK_S_DEV_QUIESCED, fake_ublk.devices[2].info.state);
     }
@@ -436,17 +423,14 @@ static void ends_although_the_last_commands_fail(void **state)
 {
     (void)state;
     assert_int_equal(0, start(UBLK_ANY_ID));
-    fake_ublk.fail_number = UBLK_CMD_STOP_DEV;
-    fake_ublk.fail_result = -EINTR;
-    fake_ublk.fail_times = 1;
+    fake_ublk_fail(UBLK_CMD_STOP_DEV, -EINTR, 1);
     assert_int_equal(0, stop());
     assert_true(test_device_logged(test, "cannot be stopped"));
     assert_true(test_device_logged(test, "ublk device 0 is not stopped"));
     fake_ublk.devices[0].exists = false;
     assert_int_equal(0, start(UBLK_ANY_ID));
-    fake_ublk.fail_number = UBLK_CMD_DEL_DEV;
     fake_ublk.waits_for_del = true;
-    fake_ublk.fail_times = 1;
+    fake_ublk_fail(UBLK_CMD_DEL_DEV, -EINTR, 1);
     assert_int_equal(0, stop());
     assert_true(test_device_logged(test, "cannot be removed"));
 }

@@ -24,22 +24,10 @@ static int open_errnos[OPENS_MAX]; /* of the next opens of a character device; 0
 static uint32_t opens;
 static uint64_t skipped_ns; /* every look at the clock is so much later */
 static uint64_t skip_ns;
-static bool list_fails;
 
-int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error);
 int __wrap_open(const char *path, int flags, ...);
 int __real_clock_gettime(clockid_t clock, struct timespec *now);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
-
-/* All nodes, also of devices that are gone. */
-int __wrap_ublk_ctrl_list(uint32_t *ids, struct error *list_error)
-{
-    if (list_fails)
-        return error_set(list_error, -EMFILE, "no list");
-    for (uint32_t i = 0; i < FAKE_UBLK_DEVICES; i++)
-        ids[i] = i;
-    return FAKE_UBLK_DEVICES;
-}
 
 int __wrap_open(const char *path, int flags, ...)
 {
@@ -69,7 +57,6 @@ static int setup(void **state)
     memset(open_errnos, 0, sizeof(open_errnos));
     opens = 0;
     skip_ns = skipped_ns = 0;
-    list_fails = false;
     error = (struct error){0};
     test = test_device_create(&(struct test_device_params){.queue_count = 2, .queue_size = 16});
     own = (struct ublk_provided){.disk = &test->device,
@@ -145,9 +132,7 @@ static void says_why_no_device_is_made(void **state)
         {UBLK_CMD_SET_PARAMS, -EINVAL, "refuses the parameters"},
     };
     for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
-        fake_ublk.fail_number = refusals[i].number;
-        fake_ublk.fail_result = refusals[i].result;
-        fake_ublk.fail_times = 1;
+        fake_ublk_fail(refusals[i].number, refusals[i].result, 1);
         refused(refusals[i].result, UBLK_ANY_ID, refusals[i].text);
         assert_false(fake_ublk.devices[0].exists);
     }
@@ -170,9 +155,7 @@ static void waits_until_the_kernel_has_noticed_that_the_server_is_gone(void **st
     (void)state;
     plant_ours(1, UBLK_S_DEV_LIVE);
     fake_ublk.live_looks = 3;
-    fake_ublk.fail_number = UBLK_CMD_START_USER_RECOVERY;
-    fake_ublk.fail_result = -EBUSY;
-    fake_ublk.fail_times = 2;
+    fake_ublk_fail(UBLK_CMD_START_USER_RECOVERY, -EBUSY, 2);
     skip_ns = 5000000000; /* it does so within half a minute */
     assert_int_equal(0, provide(1));
     assert_int_equal(3, fake_ublk_count(UBLK_CMD_START_USER_RECOVERY));
@@ -225,15 +208,12 @@ static void does_not_make_a_device_anew_that_is_still_mounted(void **state)
     skip_ns = 3000000000;
     refused(-EEXIST, 2, "ublk device 2 is still open somewhere");
     assert_true(fake_ublk_count(UBLK_CMD_ADD_DEV) > 1); /* it may be closed any moment */
-    fake_ublk.fail_number = DEL_DEV_ASYNC;
-    fake_ublk.fail_result = -EINTR;
-    fake_ublk.fail_times = 1;
+    fake_ublk_fail(DEL_DEV_ASYNC, -EINTR, 1);
     fake_ublk.devices[2].opened = false;
     assert_int_equal(0, provide(2));
     plant_ours(2, UBLK_S_DEV_DEAD);
     fake_ublk.waits_for_del = true;
-    fake_ublk.fail_number = UBLK_CMD_DEL_DEV;
-    fake_ublk.fail_times = 1;
+    fake_ublk_fail(UBLK_CMD_DEL_DEV, -EINTR, 1);
     refused(-EINTR, 2, "removing ublk device 2");
 }
 
@@ -282,19 +262,17 @@ static void makes_none_while_it_cannot_know_of_others(void **state)
     (void)state;
     plant_ours(2, UBLK_S_DEV_QUIESCED);
     const int32_t asked_for[] = {UBLK_ANY_ID, 2, 5};
-    fake_ublk.fail_number = UBLK_CMD_GET_DEV_INFO;
     for (int i = 0; i < 3; i++) {
-        list_fails = true;
+        fake_ublk.list_result = -EMFILE;
         refused(-EMFILE, asked_for[i], "no list");
-        list_fails = false;
-        fake_ublk.fail_result = -EINTR;
-        fake_ublk.fail_times = FAKE_UBLK_DEVICES;
+        fake_ublk.list_result = 0;
+        fake_ublk_fail(UBLK_CMD_GET_DEV_INFO, -EINTR, FAKE_UBLK_DEVICES);
         refused(-EINTR, asked_for[i], "asking for ublk device");
         fake_ublk.fail_times = 0;
     }
     assert_int_equal(0, fake_ublk_count(UBLK_CMD_ADD_DEV));
-    fake_ublk.fail_result = -EINVAL; /* of somebody without privileges: not ours */
-    fake_ublk.fail_times = 1;
+    /* Of somebody without privileges: not ours. */
+    fake_ublk_fail(UBLK_CMD_GET_DEV_INFO, -EINVAL, 1);
     assert_int_equal(0, provide(UBLK_ANY_ID));
     assert_int_equal(2, own.info.dev_id);
 }
@@ -305,9 +283,7 @@ static void leaves_what_it_could_not_take_over(void **state)
     plant_ours(2, UBLK_S_DEV_QUIESCED);
     const uint8_t numbers[] = {UBLK_CMD_GET_PARAMS, UBLK_CMD_START_USER_RECOVERY};
     for (int i = 0; i < 2; i++) {
-        fake_ublk.fail_number = numbers[i];
-        fake_ublk.fail_result = -EINTR;
-        fake_ublk.fail_times = 1;
+        fake_ublk_fail(numbers[i], -EINTR, 1);
         refused(-EINTR, UBLK_ANY_ID, "ublk device 2");
         assert_int_equal(UBLK_S_DEV_QUIESCED, fake_ublk.devices[2].info.state);
     }
@@ -326,15 +302,11 @@ static void removes_its_own_device_only(void **state)
     assert_int_equal(-EBUSY, ublk_provide_remove(&own, &error));
     assert_non_null(strstr(error.message, "ublk device 3 is not stopped"));
     assert_int_equal(0, fake_ublk_count(DEL_DEV_ASYNC));
-    fake_ublk.fail_number = UBLK_CMD_GET_DEV_INFO;
-    fake_ublk.fail_result = -EINTR;
-    fake_ublk.fail_times = 1;
+    fake_ublk_fail(UBLK_CMD_GET_DEV_INFO, -EINTR, 1);
     assert_int_equal(-EINTR, ublk_provide_remove(&own, &error));
     plant_ours(3, UBLK_S_DEV_DEAD);
     fake_ublk.waits_for_del = true;
-    fake_ublk.fail_number = UBLK_CMD_DEL_DEV;
-    fake_ublk.fail_result = -ETIMEDOUT;
-    fake_ublk.fail_times = 1;
+    fake_ublk_fail(UBLK_CMD_DEL_DEV, -ETIMEDOUT, 1);
     assert_int_equal(-EBUSY, ublk_provide_remove(&own, &error));
     assert_non_null(strstr(error.message, "goes when nobody has it open"));
     assert_int_equal(0, ublk_provide_remove(&own, &error));

@@ -7,7 +7,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 
 /** A disk served as the kernel's block device /dev/ublkbN, by threads that are all C's. */
-public final class NativeUblkBackend extends NativeHandle {
+public final class NativeUblkBackend extends NativeBackend {
   /** Stands for "whichever": the device that is this disk's already, else a new one. */
   static final int ANY_ID = -1;
 
@@ -30,15 +30,11 @@ public final class NativeUblkBackend extends NativeHandle {
       long stopTimeoutMs,
       NativeLog log)
       throws IOException {
-    int[] cpuNumbers =
-        cpus.map(list -> list.stream().mapToInt(Integer::intValue).toArray()).orElse(null);
-    int timeoutMs = (int) Math.min(stopTimeoutMs, Integer.MAX_VALUE);
     int wanted = devId.orElse(ANY_ID);
-    long address =
-        device.use(
-            deviceAddress ->
-                log.use(
-                    logAddress -> start(deviceAddress, wanted, cpuNumbers, timeoutMs, logAddress)));
+    Start start =
+        (deviceAddress, cpuNumbers, timeoutMs, logAddress) ->
+            start(deviceAddress, wanted, cpuNumbers, timeoutMs, logAddress);
+    long address = startWith(device, cpus, stopTimeoutMs, log, start);
     return new NativeUblkBackend(address, device, log);
   }
 

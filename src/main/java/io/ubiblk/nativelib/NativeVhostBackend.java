@@ -6,7 +6,7 @@ import java.util.List;
 import java.util.Optional;
 
 /** A disk served to vhost-user front ends over a unix socket, by threads that are all C's. */
-public final class NativeVhostBackend extends NativeHandle {
+public final class NativeVhostBackend extends NativeBackend {
   private NativeVhostBackend(long address, NativeDevice device, NativeLog log) {
     super("the vhost-user back end", address, device, log);
   }
@@ -26,14 +26,10 @@ public final class NativeVhostBackend extends NativeHandle {
       NativeLog log)
       throws IOException {
     byte[] path = NativeText.encode("socket", socket);
-    int[] cpuNumbers =
-        cpus.map(list -> list.stream().mapToInt(Integer::intValue).toArray()).orElse(null);
-    int timeoutMs = (int) Math.min(stopTimeoutMs, Integer.MAX_VALUE);
-    long address =
-        device.use(
-            deviceAddress ->
-                log.use(
-                    logAddress -> start(deviceAddress, path, cpuNumbers, timeoutMs, logAddress)));
+    Start start =
+        (deviceAddress, cpuNumbers, timeoutMs, logAddress) ->
+            start(deviceAddress, path, cpuNumbers, timeoutMs, logAddress);
+    long address = startWith(device, cpus, stopTimeoutMs, log, start);
     return new NativeVhostBackend(address, device, log);
   }
 

@@ -143,13 +143,14 @@ public final class DiskReencryption {
       NativeLog log,
       Progress progress)
       throws IOException {
-    KeyGuard.refuseHalfDone(disk.path());
+    Optional<MarkerStore.Found> found = MarkerFile.find(disk.path());
+    KeyGuard.refuseHalfDone(disk.path(), found);
     refuseWhatIsThere(to.path());
     refuseWhatIsThere(to.path() + MarkerFile.SUFFIX);
     if (to.metadataPath().isPresent()) {
       refuseWhatIsThere(to.metadataPath().get());
     }
-    OldKeys.prove(disk, MarkerFile.of(disk.path()), oldKeys, options.assumeOldKey());
+    OldKeys.prove(disk, found, oldKeys, options.assumeOldKey());
     Coverage coverage = disk.coverage();
     Target content = disk.targets().get(0);
     copyTo(to.path(), content, coverage, to.directIo(), options.threads(), log, progress);

@@ -79,13 +79,18 @@ final class InPlace {
         LOG.info("{} has the new keys already", disk.path());
         journals.delete(found.get().journal(), found.get().journalId());
       } else {
-        begin(scratch, progress);
+        begin(found, scratch, progress);
       }
     }
   }
 
-  private void begin(NativeBuffer scratch, Progress progress) throws IOException {
-    OldKeys.prove(disk, Optional.of(markers), from, settings.assumeOldKey());
+  private void begin(Optional<KeyMarker> found, NativeBuffer scratch, Progress progress)
+      throws IOException {
+    OldKeys.prove(
+        disk,
+        found.map(marker -> new MarkerStore.Found(markers.path(), marker)),
+        from,
+        settings.assumeOldKey());
     Coverage coverage = disk.coverage();
     WorkPlan plan = plan(coverage, Position.START);
     JournalLayout layout =

@@ -16,45 +16,44 @@ public final class KeyGuard {
    * @throws IOException if the disk's keys are being changed, or are others
    */
   public static void check(String diskPath, Optional<NativeXts> keys) throws IOException {
-    Optional<MarkerFile> file = MarkerFile.of(diskPath);
-    Optional<KeyMarker> marker = file.isPresent() ? file.get().load() : Optional.empty();
-    if (marker.isEmpty()) {
+    Optional<MarkerStore.Found> found = MarkerFile.find(diskPath);
+    if (found.isEmpty()) {
       return;
     }
-    refuseHalfDone(diskPath, marker.get());
-    if (keys.isEmpty() || !marker.get().check().matches(marker.get().newCheck(), keys.get())) {
+    refuseHalfDone(diskPath, found);
+    KeyMarker marker = found.get().marker();
+    if (keys.isEmpty() || !marker.check().matches(marker.newCheck(), keys.get())) {
       throw new IOException(
           "%s was re-encrypted, and %s are not its keys: use the configuration that it was"
                   .formatted(diskPath, keys.isEmpty() ? "no keys" : "these")
               + " re-encrypted to. (If it is another disk by that name, remove "
-              + file.get().path()
+              + found.get().path()
               + ")");
     }
   }
 
   /** Refuses to write over a disk that has a marker. */
   static void refuseMarked(String path) throws IOException {
-    Optional<MarkerFile> file = MarkerFile.of(path);
-    if (file.isPresent() && file.get().load().isPresent()) {
+    Optional<MarkerStore.Found> found = MarkerFile.find(path);
+    if (found.isPresent()) {
       throw new IOException(
           "%s is a disk whose keys were changed (%s): give another output, or remove both"
-              .formatted(path, file.get().path()));
+              .formatted(path, found.get().path()));
     }
   }
 
   /** Looks whether a disk has its old keys in one place and its new ones in another. */
   static void refuseHalfDone(String diskPath) throws IOException {
-    Optional<MarkerFile> file = MarkerFile.of(diskPath);
-    Optional<KeyMarker> marker = file.isPresent() ? file.get().load() : Optional.empty();
-    if (marker.isPresent()) {
-      refuseHalfDone(diskPath, marker.get());
-    }
+    refuseHalfDone(diskPath, MarkerFile.find(diskPath));
   }
 
-  private static void refuseHalfDone(String diskPath, KeyMarker marker) throws IOException {
-    if (marker.state() == KeyMarker.State.REENCRYPTING) {
+  /** The same, with the disk's marker loaded already; empty: it has none, or cannot have one. */
+  static void refuseHalfDone(String diskPath, Optional<MarkerStore.Found> found)
+      throws IOException {
+    if (found.isPresent() && found.get().marker().state() == KeyMarker.State.REENCRYPTING) {
       throw new IOException(
-          "%s is half re-encrypted; this finishes it: %s".formatted(diskPath, marker.command()));
+          "%s is half re-encrypted; this finishes it: %s"
+              .formatted(diskPath, found.get().marker().command()));
     }
   }
 }

@@ -63,6 +63,14 @@ final class MarkerFile implements MarkerStore {
         .map(name -> new MarkerFile(directoryOfDevices.resolve(name + SUFFIX), Optional.empty()));
   }
 
+  /** Loads the marker of the disk at {@code path}; empty: it has none, or cannot have one. */
+  static Optional<Found> find(String path) throws IOException {
+    Optional<MarkerFile> file = of(path);
+    return file.isPresent()
+        ? file.get().load().map(marker -> new Found(file.get().path(), marker))
+        : Optional.empty();
+  }
+
   @Override
   public String path() {
     return file.toString();

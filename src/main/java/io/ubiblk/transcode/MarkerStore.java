@@ -6,6 +6,13 @@ import java.util.Optional;
 
 /** Where the marker of one disk is kept. One thread. */
 interface MarkerStore {
+  /**
+   * A marker that is there.
+   *
+   * @param path where that is, for sentences
+   */
+  record Found(String path, KeyMarker marker) {}
+
   /** Where that is, for sentences. */
   String path();
 

@@ -15,18 +15,18 @@ final class OldKeys {
    * Refuses keys that are not the disk's, or that nothing proves. Metadata proves them when it is
    * loaded, which is left to {@link DiskState#coverage}.
    *
-   * @param markers empty: of a disk that cannot have a marker
+   * @param found the disk's marker; empty: it has none, or cannot have one
    * @param assume whether keys pass that nothing proves
    */
   static void prove(
-      DiskState disk, Optional<? extends MarkerStore> markers, NativeXts keys, boolean assume)
+      DiskState disk, Optional<MarkerStore.Found> found, NativeXts keys, boolean assume)
       throws IOException {
-    Optional<KeyMarker> marker = markers.isPresent() ? markers.get().load() : Optional.empty();
-    if (marker.isPresent()) {
-      if (!marker.get().check().matches(marker.get().newCheck(), keys)) {
+    if (found.isPresent()) {
+      KeyMarker marker = found.get().marker();
+      if (!marker.check().matches(marker.newCheck(), keys)) {
         throw new IOException(
             "%s has other keys than those to decrypt with: %s knows its keys"
-                .formatted(disk.path(), markers.orElseThrow().path()));
+                .formatted(disk.path(), found.get().path()));
       }
     } else if (disk.targets().size() == 1 && !assume) {
       throw new IOException(

@@ -10,8 +10,6 @@ import io.ubiblk.config.SecretName;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -21,19 +19,14 @@ import java.util.Base64;
 import java.util.Optional;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The command lines of keys, and what they do with files and streams. */
-class KeysCommandTest {
+class KeysCommandTest extends CommandHarness {
   private static final Path VECTORS = Path.of("src/test/resources/vectors/kek");
 
-  @TempDir private Path directory;
-  private final RecordingPrograms programs = new RecordingPrograms();
-  private final StringWriter out = new StringWriter();
-  private final StringWriter err = new StringWriter();
   private final ByteArrayOutputStream secretOut = new ByteArrayOutputStream();
   private Path kek;
 
@@ -44,13 +37,6 @@ class KeysCommandTest {
         Files.writeString(
             directory.resolve("kek.yaml"),
             "method: aes256-gcm\nkey: ERERERERERERERERERERERERERERERERERERERERERE=\n");
-  }
-
-  private int run(Object... arguments) {
-    return Main.execute(
-        programs,
-        line -> line.setOut(new PrintWriter(out)).setErr(new PrintWriter(err)),
-        Arrays.stream(arguments).map(Object::toString).toArray(String[]::new));
   }
 
   private int runLine(String arguments) {

@@ -4,42 +4,23 @@ package io.ubiblk.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.io.Writer;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.Optional;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The command lines of init-metadata and dump-metadata. */
-class MetadataCommandsTest {
-  @TempDir private Path directory;
-  private final RecordingPrograms programs = new RecordingPrograms();
-  private final StringWriter out = new StringWriter();
-  private final StringWriter err = new StringWriter();
+class MetadataCommandsTest extends CommandHarness {
   private Path config;
 
   @BeforeEach
   void makeConfig() throws IOException {
     config = Files.writeString(directory.resolve("vm.yaml"), "path: /d\nmetadata_path: /m\n");
-  }
-
-  private int run(Object... arguments) {
-    return runTo(out, arguments);
-  }
-
-  private int runTo(Writer writer, Object... arguments) {
-    return Main.execute(
-        programs,
-        line -> line.setOut(new PrintWriter(writer)).setErr(new PrintWriter(err)),
-        Arrays.stream(arguments).map(Object::toString).toArray(String[]::new));
   }
 
   private static Object[] line(String program, Path config, String arguments) {

@@ -4,24 +4,17 @@ package io.ubiblk.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-class UblkBackendCommandTest {
-  @TempDir private Path directory;
-  private final RecordingPrograms programs = new RecordingPrograms();
-  private final StringWriter out = new StringWriter();
-  private final StringWriter err = new StringWriter();
+class UblkBackendCommandTest extends CommandHarness {
   private Path config;
 
   @BeforeEach
@@ -29,41 +22,36 @@ class UblkBackendCommandTest {
     config = Files.writeString(directory.resolve("vm.yaml"), "path: /d\n");
   }
 
-  private int run(Object... arguments) {
-    return Main.execute(
-        programs,
-        line -> line.setOut(new PrintWriter(out)).setErr(new PrintWriter(err)),
-        Stream.concat(Stream.of("ublk-backend"), Arrays.stream(arguments))
-            .map(Object::toString)
-            .toArray(String[]::new));
+  private int ublk(Object... arguments) {
+    return run(Stream.concat(Stream.of("ublk-backend"), Arrays.stream(arguments)).toArray());
   }
 
   @Test
   void a_disk_is_served_without_a_socket() {
-    assertThat(run("--config", config)).isZero();
+    assertThat(ublk("--config", config)).isZero();
     assertThat(programs.calls)
         .containsExactly("prepare", "ublk Options[link=Optional.empty, devId=OptionalInt.empty]");
   }
 
   @Test
   void the_link_and_the_number_are_handed_on() {
-    assertThat(run("-f", config, "--device-symlink", "/run/disk", "--dev-id", "7")).isZero();
+    assertThat(ublk("-f", config, "--device-symlink", "/run/disk", "--dev-id", "7")).isZero();
     assertThat(programs.calls)
         .contains("ublk Options[link=Optional[/run/disk], devId=OptionalInt[7]]");
   }
 
   @Test
   void a_configuration_is_required_to_serve() {
-    assertThat(run()).isEqualTo(2);
+    assertThat(ublk()).isEqualTo(2);
     assertThat(err.toString()).contains("Missing required option: '--config=PATH'");
     assertThat(programs.calls).isEmpty();
   }
 
   @Test
   void operators_need_no_configuration() {
-    assertThat(run("--list")).isZero();
-    assertThat(run("--stop", "3")).isZero();
-    assertThat(run("--delete", "4")).isZero();
+    assertThat(ublk("--list")).isZero();
+    assertThat(ublk("--stop", "3")).isZero();
+    assertThat(ublk("--delete", "4")).isZero();
     assertThat(programs.calls)
         .containsExactly("prepare", "list", "prepare", "stop 3", "prepare", "delete 4");
     assertThat(out.toString()).isEqualTo("listed\n");
@@ -81,14 +69,14 @@ class UblkBackendCommandTest {
     "--stop x, --stop",
   })
   void what_makes_no_sense_together_is_refused(String arguments, String sentence) {
-    assertThat(run((Object[]) arguments.split(" "))).isEqualTo(2);
+    assertThat(ublk((Object[]) arguments.split(" "))).isEqualTo(2);
     assertThat(err.toString()).contains(sentence);
     assertThat(programs.calls).isEmpty();
   }
 
   @Test
   void a_number_that_cannot_be_is_refused() {
-    assertThat(run("-f", config, "--dev-id", "-2")).isEqualTo(2);
+    assertThat(ublk("-f", config, "--dev-id", "-2")).isEqualTo(2);
     assertThat(err.toString()).contains("--dev-id must be 0 to 1048575, is -2");
   }
 
@@ -103,7 +91,7 @@ class UblkBackendCommandTest {
       })
   void disks_that_it_cannot_serve_are_refused(String lines) throws IOException {
     Files.writeString(config, "path: /d\n" + lines.replace(" | ", "\n") + "\n");
-    assertThat(run("-f", config)).isEqualTo(1);
+    assertThat(ublk("-f", config)).isEqualTo(1);
     assertThat(programs.calls).containsExactly("prepare");
   }
 
@@ -118,12 +106,12 @@ class UblkBackendCommandTest {
       })
   void disks_that_it_can_serve_are_served(String lines) throws IOException {
     Files.writeString(config, "path: /d\n" + lines.replace(" | ", "\n") + "\n");
-    assertThat(run("-f", config)).isZero();
+    assertThat(ublk("-f", config)).isZero();
   }
 
   @Test
   void the_help_names_every_option() {
-    assertThat(run("--help")).isZero();
+    assertThat(ublk("--help")).isZero();
     assertThat(out.toString())
         .contains("--device-symlink", "--dev-id", "--list", "--stop", "--delete", "--kek");
     assertThat(out.toString().replaceAll("\\s+", " ").split("whichever program made it"))

@@ -6,8 +6,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ubiblk.nativelib.NativeLibrary;
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -15,19 +13,14 @@ import java.util.Optional;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-class VhostBackendCommandTest {
+class VhostBackendCommandTest extends CommandHarness {
   private static final Path VECTORS = Path.of("src/test/resources/vectors/kek");
   private static final String SERVABLE = "path: /d\nsocket: /s\n";
 
-  @TempDir private Path directory;
-  private final RecordingPrograms backend = new RecordingPrograms();
-  private final StringWriter out = new StringWriter();
-  private final StringWriter err = new StringWriter();
   private Path config;
   private Path kek;
 
@@ -37,49 +30,42 @@ class VhostBackendCommandTest {
     kek = Files.copy(VECTORS.resolve("kek.yaml"), directory.resolve("kek.yaml"));
   }
 
-  private int run(Object... arguments) {
-    return runMain(Stream.concat(Stream.of("vhost-backend"), Arrays.stream(arguments)).toArray());
+  private int vhost(Object... arguments) {
+    return run(Stream.concat(Stream.of("vhost-backend"), Arrays.stream(arguments)).toArray());
   }
 
-  private int runMain(Object... arguments) {
-    return Main.execute(
-        backend,
-        line -> line.setOut(new PrintWriter(out)).setErr(new PrintWriter(err)),
-        Arrays.stream(arguments).map(Object::toString).toArray(String[]::new));
-  }
-
-  private int runWith(String yaml) throws IOException {
-    return run("-f", Files.writeString(config, yaml));
+  private int serve(String yaml) throws IOException {
+    return vhost("-f", Files.writeString(config, yaml));
   }
 
   @Test
   void serves_and_exits_0() {
-    assertThat(run("--config", config)).isZero();
-    assertThat(backend.calls).containsExactly("prepare", "run");
-    assertThat(backend.served.orElseThrow().path()).isEqualTo("/d");
+    assertThat(vhost("--config", config)).isZero();
+    assertThat(programs.calls).containsExactly("prepare", "run");
+    assertThat(programs.served.orElseThrow().path()).isEqualTo("/d");
   }
 
   @Test
   void keys_are_there_while_it_serves_and_zeroed_afterwards() {
-    assertThat(run("-f", VECTORS.resolve("config-wrapped.yaml"), "-k", kek)).isZero();
-    assertThat(backend.keysWereThere).isTrue();
+    assertThat(vhost("-f", VECTORS.resolve("config-wrapped.yaml"), "-k", kek)).isZero();
+    assertThat(programs.keysWereThere).isTrue();
     assertThatThrownBy(
-            () -> backend.served.orElseThrow().encryptionKey().orElseThrow().halvesEqual())
+            () -> programs.served.orElseThrow().encryptionKey().orElseThrow().halvesEqual())
         .isInstanceOf(IllegalStateException.class);
     assertThat(kek).exists();
   }
 
   @Test
   void the_kek_is_removed_before_the_configuration_is_read() {
-    assertThat(run("-f", directory.resolve("missing"), "-k", kek, "-u")).isEqualTo(1);
+    assertThat(vhost("-f", directory.resolve("missing"), "-k", kek, "-u")).isEqualTo(1);
     assertThat(kek).doesNotExist();
-    assertThat(backend.calls).containsExactly("prepare");
+    assertThat(programs.calls).containsExactly("prepare");
   }
 
   @Test
   void a_kek_that_does_not_parse_is_not_removed() throws IOException {
     Files.writeString(kek, "method: rot13\n");
-    assertThat(run("-f", config, "--kek", kek, "--unlink-kek")).isEqualTo(1);
+    assertThat(vhost("-f", config, "--kek", kek, "--unlink-kek")).isEqualTo(1);
     assertThat(kek).exists();
   }
 
@@ -91,52 +77,52 @@ class VhostBackendCommandTest {
     String script = "exec 3>\"$1\"; rm \"$1\"; cat \"$2\" >&3";
     Process writer =
         new ProcessBuilder("sh", "-c", script, "sh", fifo.toString(), kek.toString()).start();
-    assertThat(run("-f", config, "-k", fifo, "-u")).isEqualTo(1);
+    assertThat(vhost("-f", config, "-k", fifo, "-u")).isEqualTo(1);
     assertThat(writer.waitFor()).isZero();
-    assertThat(backend.calls).containsExactly("prepare");
+    assertThat(programs.calls).containsExactly("prepare");
   }
 
   @Test
   void nothing_with_a_key_is_opened_before_the_process_is_prepared() {
-    backend.prepareFailure = Optional.of(new IOException("no library"));
-    assertThat(run("-f", config, "-k", kek, "-u")).isEqualTo(1);
+    programs.prepareFailure = Optional.of(new IOException("no library"));
+    assertThat(vhost("-f", config, "-k", kek, "-u")).isEqualTo(1);
     assertThat(kek).exists();
-    assertThat(backend.calls).containsExactly("prepare");
+    assertThat(programs.calls).containsExactly("prepare");
   }
 
   @Test
   void unlinking_needs_a_kek() {
-    assertThat(run("-f", config, "-u")).isEqualTo(2);
+    assertThat(vhost("-f", config, "-u")).isEqualTo(2);
     assertThat(err.toString()).contains("--unlink-kek needs --kek").contains("Usage:");
-    assertThat(backend.calls).isEmpty();
+    assertThat(programs.calls).isEmpty();
   }
 
   @ParameterizedTest
   @ValueSource(strings = {"", "-x", "-f", "-f a b", "-f a --log-level loud", "-f a -f b"})
   void a_wrong_command_line_exits_2(String arguments) {
     Object[] split = arguments.isEmpty() ? new Object[0] : arguments.split(" ");
-    assertThat(run(split)).isEqualTo(2);
+    assertThat(vhost(split)).isEqualTo(2);
     assertThat(err.toString()).contains("Usage: vhost-backend ");
-    assertThat(backend.calls).isEmpty();
+    assertThat(programs.calls).isEmpty();
   }
 
   @ParameterizedTest
   @ValueSource(strings = {"", "nbd-backend", "-f"})
   void a_program_that_does_not_exist_exits_2(String arguments) {
     Object[] split = arguments.isEmpty() ? new Object[0] : arguments.split(" ");
-    assertThat(runMain(split)).isEqualTo(2);
+    assertThat(run(split)).isEqualTo(2);
     assertThat(err.toString()).contains("vhost-backend");
   }
 
   @Test
   void the_jars_own_help_names_the_programs() {
-    assertThat(runMain("--help")).isZero();
+    assertThat(run("--help")).isZero();
     assertThat(out.toString()).contains("Usage: ubiblk").contains("vhost-backend");
   }
 
   @Test
   void help_tells_options_and_exit_status() {
-    assertThat(run("--help")).isZero();
+    assertThat(vhost("--help")).isZero();
     assertThat(out.toString())
         .contains("Usage: vhost-backend ")
         .contains("-f, --config")
@@ -146,14 +132,14 @@ class VhostBackendCommandTest {
         .contains("UBIBLK_LOG")
         .contains("Exit status:")
         .contains("101");
-    assertThat(run("-h")).isZero();
+    assertThat(vhost("-h")).isZero();
   }
 
   @Test
   void version_is_the_builds() {
-    assertThat(run("-V")).isZero();
+    assertThat(vhost("-V")).isZero();
     assertThat(out.toString().strip()).isEqualTo("ubiblk " + NativeLibrary.VERSION);
-    assertThat(runMain("--version")).isZero();
+    assertThat(run("--version")).isZero();
   }
 
   @ParameterizedTest
@@ -165,8 +151,8 @@ class VhostBackendCommandTest {
         "num_queues: 64 | device_id: x",
       })
   void what_is_not_served_exits_1(String one, String other) throws IOException {
-    assertThat(runWith(SERVABLE + one + "\n" + other + "\n")).isEqualTo(1);
-    assertThat(backend.calls).containsExactly("prepare");
+    assertThat(serve(SERVABLE + one + "\n" + other + "\n")).isEqualTo(1);
+    assertThat(programs.calls).containsExactly("prepare");
   }
 
   @ParameterizedTest
@@ -177,8 +163,8 @@ class VhostBackendCommandTest {
       })
   void sources_that_cannot_be_fetched_from_yet_exit_1(String source) throws IOException {
     String lazy = "metadata_path: /m\ncopy_on_read: true\nstripe_source: " + source + "\n";
-    assertThat(runWith(SERVABLE + lazy)).isEqualTo(1);
-    assertThat(backend.calls).containsExactly("prepare");
+    assertThat(serve(SERVABLE + lazy)).isEqualTo(1);
+    assertThat(programs.calls).containsExactly("prepare");
   }
 
   @ParameterizedTest
@@ -190,25 +176,25 @@ class VhostBackendCommandTest {
         "metadata_path: /m | track_written: true",
       })
   void disks_that_are_filled_from_an_image_are_served(String one, String other) throws IOException {
-    assertThat(runWith(SERVABLE + one + "\n" + other + "\n")).isZero();
+    assertThat(serve(SERVABLE + one + "\n" + other + "\n")).isZero();
   }
 
   @Test
   void a_socket_is_required() throws IOException {
-    assertThat(runWith("path: /d\n")).isEqualTo(1);
-    assertThat(backend.calls).containsExactly("prepare");
+    assertThat(serve("path: /d\n")).isEqualTo(1);
+    assertThat(programs.calls).containsExactly("prepare");
   }
 
   @Test
   void one_cpu_per_queue_is_served() throws IOException {
-    assertThat(runWith(SERVABLE + "num_queues: 2\ncpus: [1, 0]\n")).isZero();
+    assertThat(serve(SERVABLE + "num_queues: 2\ncpus: [1, 0]\n")).isZero();
   }
 
   @Test
   void a_failing_back_end_exits_1_and_a_broken_one_101() {
-    backend.runFailure = Optional.of(new IOException("the socket's directory is missing"));
-    assertThat(run("-f", config)).isEqualTo(1);
-    backend.runFailure = Optional.of(new IllegalStateException("a mistake of ours"));
-    assertThat(run("-f", config)).isEqualTo(101);
+    programs.runFailure = Optional.of(new IOException("the socket's directory is missing"));
+    assertThat(vhost("-f", config)).isEqualTo(1);
+    programs.runFailure = Optional.of(new IllegalStateException("a mistake of ours"));
+    assertThat(vhost("-f", config)).isEqualTo(101);
   }
 }

@@ -4,27 +4,20 @@ package io.ubiblk.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The command line of xts. */
-class XtsCommandTest {
+class XtsCommandTest extends CommandHarness {
   private static final String KEYS =
       "encryption_key: [AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,"
           + " gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaXmJmam5ydnp8=]\n";
 
-  @TempDir private Path directory;
-  private final RecordingPrograms programs = new RecordingPrograms();
-  private final StringWriter out = new StringWriter();
-  private final StringWriter err = new StringWriter();
   private Path config;
   private Path other;
 
@@ -34,13 +27,9 @@ class XtsCommandTest {
     other = Files.writeString(directory.resolve("new.yaml"), "path: /new\n" + KEYS);
   }
 
-  private int run(String arguments) {
-    return Main.execute(
-        programs,
-        line -> line.setOut(new PrintWriter(out)).setErr(new PrintWriter(err)),
-        ("xts -f " + config + " " + arguments.replace("OTHER", other.toString()))
-            .strip()
-            .split(" "));
+  private int xts(String arguments) {
+    String line = "xts -f " + config + " " + arguments.replace("OTHER", other.toString());
+    return run((Object[]) line.strip().split(" "));
   }
 
   @ParameterizedTest
@@ -55,7 +44,7 @@ class XtsCommandTest {
       })
   void options_of_encode_and_decode_reach_the_work(
       String arguments, boolean encode, long start, String length, int threads, boolean quiet) {
-    assertThat(run(arguments)).isZero();
+    assertThat(xts(arguments)).isZero();
     assertThat(programs.calls)
         .containsExactly(
             "prepare",
@@ -68,7 +57,7 @@ class XtsCommandTest {
   @Test
   void options_of_reencrypt_reach_the_work_with_what_resumes_it() {
     assertThat(
-            run("--action reencrypt --to-config OTHER --journal /j --assume-old-key --skip-holes"))
+            xts("--action reencrypt --to-config OTHER --journal /j --assume-old-key --skip-holes"))
         .isZero();
     String command =
         ("xts --action reencrypt --config %s --to-config %s --journal /j --assume-old-key"
@@ -86,16 +75,7 @@ class XtsCommandTest {
   @Test
   void the_command_that_resumes_can_be_given_to_a_shell() throws IOException {
     Path odd = Files.copy(config, directory.resolve("it's odd.yaml"));
-    assertThat(
-            Main.execute(
-                programs,
-                line -> {},
-                "xts",
-                "-f",
-                odd.toString(),
-                "--action=reencrypt",
-                "--to-config=" + other))
-        .isZero();
+    assertThat(run("xts", "-f", odd, "--action=reencrypt", "--to-config=" + other)).isZero();
     assertThat(programs.calls.get(1))
         .contains("--config '" + directory + "/it'\\''s odd.yaml' --to-config " + other);
   }
@@ -122,7 +102,7 @@ class XtsCommandTest {
         "--action reencrypt --to-config OTHER --len 1",
       })
   void a_wrong_command_line_exits_2(String arguments) {
-    assertThat(run(arguments)).isEqualTo(2);
+    assertThat(xts(arguments)).isEqualTo(2);
     assertThat(err.toString()).contains("Usage: xts ");
     assertThat(programs.calls).isEmpty();
   }
@@ -130,15 +110,15 @@ class XtsCommandTest {
   @Test
   void keys_are_required_in_both_configurations() throws IOException {
     Files.writeString(other, "path: /new\n");
-    assertThat(run("--action reencrypt --to-config OTHER")).isEqualTo(1);
+    assertThat(xts("--action reencrypt --to-config OTHER")).isEqualTo(1);
     Files.writeString(config, "path: /d\n");
-    assertThat(run("in out")).isEqualTo(1);
+    assertThat(xts("in out")).isEqualTo(1);
     assertThat(programs.calls).containsExactly("prepare", "prepare");
   }
 
   @Test
   void help_names_what_this_program_has() {
-    assertThat(run("--help")).isZero();
+    assertThat(xts("--help")).isZero();
     assertThat(out.toString())
         .contains("Usage: xts ")
         .contains("INPUT OUTPUT")
