@@ -89,9 +89,9 @@ static void enciphers_private_memory_in_place(void **state)
 static void carries_out_a_request_larger_than_its_bounce_buffers(void **state)
 {
     struct rig *rig = *state;
-    rig_open(
-        rig, (struct test_device_params){.encrypted = true, .bounce_bytes = BUFFER_POOL_BYTES_MIN},
-        true);
+    rig_open(rig,
+             (struct test_device_params){.encrypted = true, .bounce_bytes = BUFFER_POOL_BYTES_MIN},
+             true);
     rig_fill(rig->guest, 1 << 20, 5);
     assert_int_equal(0, rig_end(rig, rig_start(rig, 0, QUEUE_OP_WRITE, 0, rig->guest, 1 << 20)));
     assert_int_equal((1 << 20) / PIECE_BYTES, rig->fake->record_count);
@@ -119,9 +119,9 @@ static void shares_the_bounce_buffers_among_queues(void **state)
 static void lets_nobody_overtake_a_request_that_waits_for_a_buffer(void **state)
 {
     struct rig *rig = *state;
-    rig_open(
-        rig, (struct test_device_params){.encrypted = true, .bounce_bytes = BUFFER_POOL_BYTES_MIN},
-        true);
+    rig_open(rig,
+             (struct test_device_params){.encrypted = true, .bounce_bytes = BUFFER_POOL_BYTES_MIN},
+             true);
     fake_engine_hold(rig->fake, true);
     struct blk_request *large = rig_start(rig, 0, QUEUE_OP_READ, 0, rig->guest, 3 * PIECE_BYTES);
     struct blk_request *small = rig_start(rig, 1, QUEUE_OP_READ, 2000, rig->guest + (1 << 20), 512);
@@ -212,9 +212,9 @@ static void cuts_transfers_at_the_limit_of_the_engine(void **state)
 static void ends_with_the_first_failure_and_issues_nothing_more(void **state)
 {
     struct rig *rig = *state;
-    rig_open(
-        rig, (struct test_device_params){.encrypted = true, .bounce_bytes = BUFFER_POOL_BYTES_MIN},
-        true);
+    rig_open(rig,
+             (struct test_device_params){.encrypted = true, .bounce_bytes = BUFFER_POOL_BYTES_MIN},
+             true);
     fake_engine_fail(rig->fake, IO_READV, 2, -EIO);
     memset(rig->guest, 0xcc, 1 << 20);
     assert_int_equal(-EIO, rig_end(rig, rig_start(rig, 0, QUEUE_OP_READ, 0, rig->guest, 1 << 20)));
@@ -247,9 +247,9 @@ static void ends_once_when_several_pieces_fail(void **state)
 static void ends_a_waiting_request_whose_piece_failed(void **state)
 {
     struct rig *rig = *state;
-    rig_open(
-        rig, (struct test_device_params){.encrypted = true, .bounce_bytes = BUFFER_POOL_BYTES_MIN},
-        true);
+    rig_open(rig,
+             (struct test_device_params){.encrypted = true, .bounce_bytes = BUFFER_POOL_BYTES_MIN},
+             true);
     fake_engine_hold(rig->fake, true);
     struct blk_request *first = rig_start(rig, 0, QUEUE_OP_READ, 0, rig->guest, 2 * PIECE_BYTES);
     struct blk_request *second = rig_start(rig, 1, QUEUE_OP_READ, 0, rig->guest, 512);
