@@ -6,7 +6,8 @@
  *
  * Flushes go through a description of the disk of the queue's own. The kernel tells of data that it
  * could not write once per description; on a shared one, the flush of another queue could be told,
- * and ours succeed before anybody here knows.
+ * and ours succeed before anybody here knows. For the same reason one sync at a time is with the
+ * engine: flushes that come meanwhile share the next one, which begins after all of them came.
  *
  * Before that list comes the stripe gate of a lazy disk: a request to a stripe that is not there
  * yet is held by it, without having taken anything, so that it can be taken back. What may change
@@ -45,6 +46,9 @@ struct blk_queue {
     bool image_used;          /* the engine refers to the image */
     uint32_t read_through;    /* requests that may be read from it */
     struct blk_request_list waiting;
+    struct blk_request *flush;       /* whose sync is the one with the engine; NULL: none is */
+    struct blk_request_list flushes; /* others that share it */
+    struct blk_request_list flushes_to_come; /* that share the next one */
     struct blk_request_list done;
     struct op_list commands; /* collected */
     uint32_t busy;
@@ -236,9 +240,61 @@ static void request_issued(struct blk_queue *queue, struct blk_request *request)
         request_done(queue, request);
 }
 
+/* All of it to the engine, or as much as there are pieces and buffers and the rest later. */
+static void request_issue(struct blk_queue *queue, struct blk_request *request)
+{
+    blk_transfer_begin(&queue->transfer, request);
+    if (!queue->waiting.first && blk_transfer_issue(&queue->transfer, request)) {
+        request_issued(queue, request);
+        return;
+    }
+    if (request->state == BLK_REQUEST_PARSED)
+        blk_request_move(request, BLK_REQUEST_WAITING);
+    blk_request_list_append(&queue->waiting, request);
+}
+
+static void flush_go(struct blk_queue *queue, struct blk_request *request)
+{
+    if (queue->flush) {
+        blk_request_move(request, BLK_REQUEST_WAITING);
+        blk_request_list_append(&queue->flushes_to_come, request);
+        return;
+    }
+    queue->flush = request;
+    request_issue(queue, request);
+}
+
+static void flushes_done(struct blk_queue *queue, struct blk_request_list *flushes, int result)
+{
+    struct blk_request *request;
+    while ((request = blk_request_list_take(flushes))) {
+        request->result = result;
+        request_done(queue, request);
+    }
+}
+
+/* Answers those that shared the sync that ended, and begins the next one unless it would prove
+ * nothing. */
+static void flush_ended(struct blk_queue *queue, int result)
+{
+    flushes_done(queue, &queue->flushes, result);
+    int sticky = blk_device_sticky_errno(queue->device);
+    if (sticky)
+        flushes_done(queue, &queue->flushes_to_come, -sticky);
+    queue->flush = blk_request_list_take(&queue->flushes_to_come);
+    queue->flushes = queue->flushes_to_come;
+    queue->flushes_to_come = (struct blk_request_list){0};
+    if (queue->flush)
+        request_issue(queue, queue->flush);
+}
+
 /* Nothing else has to come first: on to the engine. */
 static void request_go(struct blk_queue *queue, struct blk_request *request)
 {
+    if (request->op == QUEUE_OP_FLUSH) {
+        flush_go(queue, request);
+        return;
+    }
     struct blk_device *device = queue->device;
     /* Acquire: pairs with the session's store; a request that goes after the cache was turned off
      * is durable. */
@@ -258,14 +314,7 @@ static void request_go(struct blk_queue *queue, struct blk_request *request)
         queue->image_used && request->op == QUEUE_OP_READ &&
         !atomic_load_explicit(&device->lazy->image_dropping, memory_order_acquire);
     queue->read_through += request->read_through;
-    blk_transfer_begin(&queue->transfer, request);
-    if (!queue->waiting.first && blk_transfer_issue(&queue->transfer, request)) {
-        request_issued(queue, request);
-        return;
-    }
-    if (request->state == BLK_REQUEST_PARSED)
-        blk_request_move(request, BLK_REQUEST_WAITING);
-    blk_request_list_append(&queue->waiting, request);
+    request_issue(queue, request);
 }
 
 /* Whether the request has to wait for a stripe. */
@@ -390,12 +439,22 @@ static bool implies_fsync(const struct blk_request *request)
     return request->op == QUEUE_OP_FLUSH || request->durable;
 }
 
+/* Whether a write failed before anything was written: at an address that the guest's side unmapped,
+ * or for want of space, which the page cache would tell of later, for writes of others. */
+static bool failed_at_once(const struct blk_queue *queue, const struct blk_request *request,
+                           int result)
+{
+    if (result == -EFAULT)
+        return true;
+    return request->op == QUEUE_OP_WRITE && queue->device->file.direct &&
+           (result == -ENOSPC || result == -EDQUOT);
+}
+
 /* A failed fsync, or a failed write that implied one, may have lost data of other writes: see
- * blk_device.c. An address that the guest's side unmapped (EFAULT) fails before anything is
- * written. */
+ * blk_device.c. */
 static void note_failure(struct blk_queue *queue, const struct blk_request *request, int result)
 {
-    if (implies_fsync(request) && result != -EFAULT)
+    if (implies_fsync(request) && !failed_at_once(queue, request, result))
         blk_device_fsync_failed(queue->device, -result);
 }
 
@@ -411,8 +470,11 @@ static void piece_ended(struct blk_queue *queue, struct io_op *op)
         request->result = -blk_device_sticky_errno(queue->device);
     }
     /* A waiting request ends when it leaves its list, which needs no removal from its middle. */
-    if (request->pieces == 0 && request->state == BLK_REQUEST_IN_FLIGHT)
-        request_done(queue, request);
+    if (request->pieces > 0 || request->state != BLK_REQUEST_IN_FLIGHT)
+        return;
+    request_done(queue, request);
+    if (request == queue->flush)
+        flush_ended(queue, request->result);
 }
 
 uint32_t blk_queue_reap(struct blk_queue *queue, uint64_t now_ns)
@@ -469,6 +531,22 @@ void blk_queue_expire_held(struct blk_queue *queue)
 {
     if (queue->gate)
         stripe_gate_expire_all(queue->gate);
+}
+
+bool blk_queue_expire_oversized(struct blk_queue *queue)
+{
+    const struct blk_device *device = queue->device;
+    uint64_t limit = (uint64_t)device->seg_size_max * device->seg_count_max;
+    bool any = false;
+    for (struct blk_request *request = queue->waiting.first; request; request = request->next) {
+        if (request->op == QUEUE_OP_FLUSH || request->byte_len - request->issued_bytes <= limit)
+            continue;
+        if (request->result == 0)
+            request->result = -ETIMEDOUT;
+        request->issued_bytes = request->byte_len;
+        any = true;
+    }
+    return any;
 }
 
 uint64_t blk_queue_deadline_ns(const struct blk_queue *queue)

@@ -132,8 +132,11 @@ static bool stop_continues(struct vhost_queue *queue, uint64_t now_ns)
         command_done(queue, 0);
         return true;
     }
-    if (blk_queue_held(queue->blk) == 0 || now_ns < queue->stop_deadline_ns)
+    if (now_ns < queue->stop_deadline_ns)
         return false;
+    bool cut = blk_queue_expire_oversized(queue->blk);
+    if (blk_queue_held(queue->blk) == 0)
+        return cut;
     blk_queue_expire_held(queue->blk);
     return true;
 }

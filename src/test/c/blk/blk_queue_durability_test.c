@@ -121,6 +121,34 @@ static void fails_a_flush_and_a_durable_write_that_end_after_another_sync_failed
     assert_int_equal(0, read->result);
 }
 
+/* Had each its own sync, the one that ends first could succeed because the other one, of which
+ * nobody knows yet, has been told of the failure. */
+static void gives_flushes_that_come_during_a_sync_the_next_one_together(void **state)
+{
+    struct rig *rig = *state;
+    rig_open(rig, (struct test_device_params){0}, true);
+    fake_engine_hold(rig->fake, true);
+    struct blk_request *first = rig_flush(rig, 0);
+    struct blk_request *second = rig_flush(rig, 1);
+    struct blk_request *third = rig_flush(rig, 2);
+    assert_null(rig_run(rig));
+    assert_int_equal(1, rig->fake->record_count);
+    fake_engine_complete(rig->fake, 0, 0);
+    assert_ptr_equal(first, rig_run(rig)); /* it covers nothing that the others came after */
+    assert_int_equal(0, first->result);
+    assert_null(rig_run(rig));
+    assert_int_equal(2, rig->fake->record_count);
+    struct blk_request *fourth = rig_flush(rig, 0);
+    fake_engine_complete(rig->fake, 1, -EIO);
+    struct blk_request *failed[] = {second, third, fourth};
+    for (size_t i = 0; i < sizeof(failed) / sizeof(*failed); i++) {
+        assert_ptr_equal(failed[i], rig_run(rig));
+        assert_int_equal(-EIO, failed[i]->result);
+    }
+    assert_int_equal(2, rig->fake->record_count); /* after a failure none is tried */
+    assert_int_equal(0, blk_queue_busy(rig->queue));
+}
+
 static void takes_a_failed_durable_write_for_a_failed_sync(void **state)
 {
     struct rig *rig = *state;
@@ -133,6 +161,25 @@ static void takes_a_failed_durable_write_for_a_failed_sync(void **state)
     assert_int_equal(0, blk_device_sticky_errno(rig->device));
     fake_engine_fail(rig->fake, IO_WRITEV, 1, -ENOSPC);
     assert_int_equal(-ENOSPC, rig_end(rig, rig_start(rig, 0, QUEUE_OP_WRITE, 0, rig->guest, 512)));
+    assert_int_equal(ENOSPC, blk_device_sticky_errno(rig->device));
+}
+
+/* Direct I/O finds its space before it writes, so nobody else's data is in question. */
+static void takes_a_disk_that_is_full_for_a_failed_write(void **state)
+{
+    struct rig *rig = *state;
+    rig_open(rig, (struct test_device_params){.write_through = true}, true);
+    rig->device->file.direct = true;
+    const int full[] = {-ENOSPC, -EDQUOT};
+    for (size_t i = 0; i < sizeof(full) / sizeof(*full); i++) {
+        fake_engine_fail(rig->fake, IO_WRITEV, 1, full[i]);
+        struct blk_request *write = rig_start(rig, 0, QUEUE_OP_WRITE, 0, rig->guest, 512);
+        assert_int_equal(full[i], rig_end(rig, write));
+        assert_int_equal(0, blk_device_sticky_errno(rig->device));
+    }
+    assert_int_equal(0, rig_end(rig, rig_start(rig, 0, QUEUE_OP_WRITE, 0, rig->guest, 512)));
+    fake_engine_fail(rig->fake, IO_FDATASYNC, 1, -ENOSPC);
+    assert_int_equal(-ENOSPC, rig_end(rig, rig_flush(rig, 0)));
     assert_int_equal(ENOSPC, blk_device_sticky_errno(rig->device));
 }
 
@@ -155,7 +202,9 @@ int main(void)
         RIG_TEST(decides_about_durability_when_a_request_is_started),
         RIG_TEST(believes_no_flush_after_one_failed),
         RIG_TEST(fails_a_flush_and_a_durable_write_that_end_after_another_sync_failed),
+        RIG_TEST(gives_flushes_that_come_during_a_sync_the_next_one_together),
         RIG_TEST(takes_a_failed_durable_write_for_a_failed_sync),
+        RIG_TEST(takes_a_disk_that_is_full_for_a_failed_write),
         RIG_TEST(does_not_take_a_failed_volatile_write_for_a_failed_sync),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,9 +89,9 @@ static void enciphers_private_memory_in_place(void **state)
 static void carries_out_a_request_larger_than_its_bounce_buffers(void **state)
 {
     struct rig *rig = *state;
-    rig_open(
-        rig, (struct test_device_params){.encrypted = true, .bounce_bytes = BUFFER_POOL_BYTES_MIN},
-        true);
+    rig_open(rig,
+             (struct test_device_params){.encrypted = true, .bounce_bytes = BUFFER_POOL_BYTES_MIN},
+             true);
     rig_fill(rig->guest, 1 << 20, 5);
     assert_int_equal(0, rig_end(rig, rig_start(rig, 0, QUEUE_OP_WRITE, 0, rig->guest, 1 << 20)));
     assert_int_equal((1 << 20) / PIECE_BYTES, rig->fake->record_count);
@@ -119,9 +119,9 @@ static void shares_the_bounce_buffers_among_queues(void **state)
 static void lets_nobody_overtake_a_request_that_waits_for_a_buffer(void **state)
 {
     struct rig *rig = *state;
-    rig_open(
-        rig, (struct test_device_params){.encrypted = true, .bounce_bytes = BUFFER_POOL_BYTES_MIN},
-        true);
+    rig_open(rig,
+             (struct test_device_params){.encrypted = true, .bounce_bytes = BUFFER_POOL_BYTES_MIN},
+             true);
     fake_engine_hold(rig->fake, true);
     struct blk_request *large = rig_start(rig, 0, QUEUE_OP_READ, 0, rig->guest, 3 * PIECE_BYTES);
     struct blk_request *small = rig_start(rig, 1, QUEUE_OP_READ, 2000, rig->guest + (1 << 20), 512);
@@ -212,9 +212,9 @@ static void cuts_transfers_at_the_limit_of_the_engine(void **state)
 static void ends_with_the_first_failure_and_issues_nothing_more(void **state)
 {
     struct rig *rig = *state;
-    rig_open(
-        rig, (struct test_device_params){.encrypted = true, .bounce_bytes = BUFFER_POOL_BYTES_MIN},
-        true);
+    rig_open(rig,
+             (struct test_device_params){.encrypted = true, .bounce_bytes = BUFFER_POOL_BYTES_MIN},
+             true);
     fake_engine_fail(rig->fake, IO_READV, 2, -EIO);
     memset(rig->guest, 0xcc, 1 << 20);
     assert_int_equal(-EIO, rig_end(rig, rig_start(rig, 0, QUEUE_OP_READ, 0, rig->guest, 1 << 20)));
@@ -247,9 +247,9 @@ static void ends_once_when_several_pieces_fail(void **state)
 static void ends_a_waiting_request_whose_piece_failed(void **state)
 {
     struct rig *rig = *state;
-    rig_open(
-        rig, (struct test_device_params){.encrypted = true, .bounce_bytes = BUFFER_POOL_BYTES_MIN},
-        true);
+    rig_open(rig,
+             (struct test_device_params){.encrypted = true, .bounce_bytes = BUFFER_POOL_BYTES_MIN},
+             true);
     fake_engine_hold(rig->fake, true);
     struct blk_request *first = rig_start(rig, 0, QUEUE_OP_READ, 0, rig->guest, 2 * PIECE_BYTES);
     struct blk_request *second = rig_start(rig, 1, QUEUE_OP_READ, 0, rig->guest, 512);
@@ -263,6 +263,35 @@ static void ends_a_waiting_request_whose_piece_failed(void **state)
     fake_engine_hold(rig->fake, false);
     assert_ptr_equal(second, rig_run(rig));
     assert_int_equal(0, second->result);
+}
+
+static void ends_what_is_oversized_without_issuing_the_rest_of_it(void **state)
+{
+    struct rig *rig = *state;
+    rig_open(
+        rig,
+        (struct test_device_params){.memory_align = 512, .bounce_bytes = BUFFER_POOL_BYTES_MIN},
+        true);
+    const uint64_t announced = (uint64_t)rig->device->seg_size_max * rig->device->seg_count_max;
+    fake_engine_hold(rig->fake, true);
+    struct blk_request *oversized =
+        rig_start(rig, 0, QUEUE_OP_READ, 0, rig->guest + 1, announced + 8 * PIECE_BYTES);
+    struct blk_request *large = rig_start(rig, 1, QUEUE_OP_WRITE, 0, rig->guest + 1, announced);
+    struct blk_request *flush = rig_flush(rig, 2);
+    assert_null(rig_run(rig));
+    uint32_t issued = rig->fake->record_count;
+    assert_true(issued < 8);
+    assert_true(blk_queue_expire_oversized(rig->queue));
+    assert_false(blk_queue_expire_oversized(rig->queue));
+    fake_engine_complete_all(rig->fake);
+    assert_ptr_equal(oversized, rig_run(rig));
+    assert_int_equal(-ETIMEDOUT, oversized->result);
+    fake_engine_hold(rig->fake, false);
+    while (blk_queue_busy(rig->queue) > 0)
+        rig_run(rig);
+    assert_int_equal(0, large->result);
+    assert_int_equal(0, flush->result);
+    assert_int_equal(issued + announced / PIECE_BYTES + 1, rig->fake->record_count);
 }
 
 int main(void)
@@ -279,6 +308,7 @@ int main(void)
         RIG_TEST(ends_with_the_first_failure_and_issues_nothing_more),
         RIG_TEST(ends_once_when_several_pieces_fail),
         RIG_TEST(ends_a_waiting_request_whose_piece_failed),
+        RIG_TEST(ends_what_is_oversized_without_issuing_the_rest_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

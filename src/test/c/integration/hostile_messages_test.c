@@ -83,9 +83,9 @@ static void drops_a_front_end_with_a_request_that_was_not_negotiated(void **stat
 
     for (uint32_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
         peer_negotiate(peer);
-        assert_int_equal(vhost_frontend_send(&peer->frontend, requests[i], 0, payload,
-                                             sizeof(payload), NULL, 0),
-                         0);
+        assert_int_equal(
+            vhost_frontend_send(&peer->frontend, requests[i], 0, payload, sizeof(payload), NULL, 0),
+            0);
         peer_check_dropped(peer);
     }
 }

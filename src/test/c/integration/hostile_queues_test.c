@@ -44,8 +44,8 @@ static void refuses_queues_that_do_not_exist(void **state)
 static void refuses_ring_sizes_that_cannot_be(void **state)
 {
     struct peer *peer = *state;
-    const uint32_t sizes[] = {
-        0, 3, PEER_QUEUE_SIZE - 1, PEER_QUEUE_SIZE * 2, 32768, 65536, UINT32_MAX};
+    const uint32_t sizes[] = {0,     3,     PEER_QUEUE_SIZE - 1, PEER_QUEUE_SIZE * 2,
+                              32768, 65536, UINT32_MAX};
 
     for (uint32_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         peer_negotiate(peer);
@@ -140,9 +140,9 @@ static void keeps_one_descriptor_of_each_kind_however_often_it_is_replaced(void 
                      0);
     before = backend_host_fd_count(&peer->host);
     for (uint32_t i = 0; i < 60; i++) {
-        assert_int_equal(vhost_frontend_set_vring_fd(&peer->frontend, requests[i % 3], 0,
-                                                     peer->queue.kick_fd),
-                         0);
+        assert_int_equal(
+            vhost_frontend_set_vring_fd(&peer->frontend, requests[i % 3], 0, peer->queue.kick_fd),
+            0);
         assert_int_equal(backend_host_fd_count(&peer->host), before);
     }
     peer_hang_up(peer);
