@@ -82,9 +82,19 @@ static void ring_stopped(struct vhost_queue *queue)
     queue->active->next_avail = vhost_virtq_stop(&queue->vq);
 }
 
+/* What was answered before was told to the other call descriptor, at which nobody may look any
+ * more; with EVENT_IDX it would never be told again. A driver takes a signal that means nothing. */
+static void change_call_fd(struct vhost_virtq *vq, int call_fd)
+{
+    if (call_fd == vq->call_fd)
+        return;
+    vq->call_fd = call_fd;
+    event_signal(call_fd);
+}
+
 static int ring_change_fds(struct vhost_queue *queue, const struct vhost_command *command)
 {
-    queue->vq.call_fd = command->call_fd;
+    change_call_fd(&queue->vq, command->call_fd);
     queue->vq.err_fd = command->err_fd;
     return command->kick_fd == queue->kick_fd ? 0 : watch_kick(queue, command->kick_fd);
 }
