@@ -31,6 +31,9 @@ struct blk_queue;
 /* The engine's watch slots: two for the transport's eventfds, one for published stripes. */
 enum { BLK_QUEUE_WATCH_WAKE = 0, BLK_QUEUE_WATCH_KICK = 1, BLK_QUEUE_WATCH_STRIPES = 2 };
 
+/* Between two looks of a transport at an engine that has failed and still owes transfers. */
+enum { BLK_QUEUE_FAILED_PAUSE_MS = 10 };
+
 /*
  * Makes queue number index of the device with its own engine and bounce buffers. device is kept
  * until destroy. Returns 0 with *out owned, or -errno with a sentence.

@@ -115,11 +115,21 @@ static int open_disk(const struct disk_file_params *params, struct disk_file *fi
     if ((before.st_mode & S_IFMT) != (after.st_mode & S_IFMT)) {
         return error_set(error, -EAGAIN, "%s was replaced while it was opened", params->path);
     }
-    file->byte_len = (uint64_t)after.st_size;
     return 0;
 }
 
 /* --- size ------------------------------------------------------------------------------------- */
+
+static int look_at_file(const struct disk_file_params *params, struct disk_file *file,
+                        struct error *error)
+{
+    struct stat status;
+    if (fstat(file->fd, &status) != 0) {
+        return error_set_errno(error, -errno, "cannot learn the size of %s", params->path);
+    }
+    file->byte_len = (uint64_t)status.st_size;
+    return 0;
+}
 
 static int look_at_device(const struct disk_file_params *params, struct disk_file *file,
                           struct error *error)
@@ -293,8 +303,10 @@ static int prepare(const struct disk_file_params *params, struct log *log, struc
     if (ret == 0 && params->access != DISK_READ) {
         ret = disk_lock_take(file->fd, params->path, params->lock_timeout_ms, log, error);
     }
-    if (ret == 0 && file->block_device) {
-        ret = look_at_device(params, file, error);
+    /* Now: whoever held the lock while we waited for it may have changed the length. */
+    if (ret == 0) {
+        ret = file->block_device ? look_at_device(params, file, error)
+                                 : look_at_file(params, file, error);
     }
     if (ret == 0 && params->access == DISK_CREATE) {
         ret = set_length(params, file, error);

@@ -366,8 +366,8 @@ static int uring_wait(struct io_engine *base, uint64_t timeout_ns)
             return engine->broken;
         }
         write_waiting(engine);
-        if (anything_waits(engine)) { /* more than fits into one enter */
-            submit_all(engine);
+        if (anything_waits(engine) && submit_all(engine) != 0) { /* did not fit into one enter */
+            continue;
         }
         submit_and_sleep(engine, left_ns);
         left_ns = deadline_left_ns(deadline);

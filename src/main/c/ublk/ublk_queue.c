@@ -30,9 +30,6 @@
 #define PR_GET_IO_FLUSHER 58
 #endif
 
-/* Between two looks at an engine that has failed and still owes transfers. */
-enum { FAILED_PAUSE_MS = 10 };
-
 struct ublk_queue {
     struct ublk_queue_params params;
     int wake_fd;
@@ -151,7 +148,7 @@ static void sleep_until_event(struct ublk_queue *queue, uint64_t now_ns)
         log_write(queue->params.device->log, LOG_ERROR,
                   "queue %u: the I/O engine failed with errno %d", queue->params.q_id, -result);
     }
-    poll(NULL, 0, FAILED_PAUSE_MS);
+    poll(NULL, 0, BLK_QUEUE_FAILED_PAUSE_MS);
 }
 
 static void note_end(struct ublk_queue *queue)

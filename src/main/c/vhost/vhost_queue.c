@@ -82,9 +82,19 @@ static void ring_stopped(struct vhost_queue *queue)
     queue->active->next_avail = vhost_virtq_stop(&queue->vq);
 }
 
+/* What was answered before was told to the other call descriptor, at which nobody may look any
+ * more; with EVENT_IDX it would never be told again. A driver takes a signal that means nothing. */
+static void change_call_fd(struct vhost_virtq *vq, int call_fd)
+{
+    if (call_fd == vq->call_fd)
+        return;
+    vq->call_fd = call_fd;
+    event_signal(call_fd);
+}
+
 static int ring_change_fds(struct vhost_queue *queue, const struct vhost_command *command)
 {
-    queue->vq.call_fd = command->call_fd;
+    change_call_fd(&queue->vq, command->call_fd);
     queue->vq.err_fd = command->err_fd;
     return command->kick_fd == queue->kick_fd ? 0 : watch_kick(queue, command->kick_fd);
 }
@@ -177,20 +187,23 @@ static uint64_t sleep_ns(const struct vhost_queue *queue)
     return deadline_ns > now_ns ? deadline_ns - now_ns : 0;
 }
 
-/* The engine is unusable: requests come back from it with errors at once, so only these are left to
- * wait for. */
+/* The engine is unusable, and nothing says that what the kernel has of it completed. Nor is the
+ * kick descriptor waited for: it is the front end's, who may let a read of it block, and unread it
+ * would end every sleep at once. So a started ring is looked at after a pause. */
 static void sleep_without_engine(struct vhost_queue *queue)
 {
-    const int fds[] = {queue->wake_fd, queue->kick_fd, blk_queue_stripes_fd(queue->blk)};
-    struct pollfd events[3];
-    for (int i = 0; i < 3; i++)
+    const int fds[] = {queue->wake_fd, blk_queue_stripes_fd(queue->blk)};
+    struct pollfd events[2];
+    for (int i = 0; i < 2; i++)
         events[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
     uint64_t timeout_ns = sleep_ns(queue);
+    if (queue->vq.started)
+        timeout_ns = min_u64(timeout_ns, BLK_QUEUE_FAILED_PAUSE_MS * UINT64_C(1000000));
     const struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000u),
                                      .tv_nsec = (long)(timeout_ns % 1000000000u)};
-    if (ppoll(events, 3, timeout_ns == UINT64_MAX ? NULL : &timeout, NULL) < 0)
+    if (ppoll(events, 2, timeout_ns == UINT64_MAX ? NULL : &timeout, NULL) < 0)
         return;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 2; i++)
         if (events[i].revents)
             event_drain(fds[i]);
 }

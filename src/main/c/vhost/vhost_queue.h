@@ -29,7 +29,7 @@ enum vhost_command_kind {
     VHOST_COMMAND_START,        /* setup, the fds, enabled */
     VHOST_COMMAND_STOP,         /* sets next_avail; drops all fds */
     VHOST_COMMAND_ENABLE,       /* enabled */
-    VHOST_COMMAND_FDS,          /* the fds of a started ring */
+    VHOST_COMMAND_FDS,          /* the fds of a started ring; a new call fd is signalled */
     VHOST_COMMAND_MEMORY,       /* memory and parts of the setup of a started ring */
     VHOST_COMMAND_DRAIN_WRITES, /* ends when no write in progress is volatile */
     VHOST_COMMAND_EXIT,         /* of a stopped ring */

@@ -4,7 +4,9 @@
  * Linux on one connection, libblkio, Cloud Hypervisor. And what they get to hear.
  */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -328,6 +330,38 @@ static void serves_a_queue_without_a_call_descriptor(void **state)
     free_guest(fixture);
 }
 
+static void await_readable(int fd)
+{
+    struct pollfd event = {.fd = fd, .events = POLLIN};
+
+    assert_int_equal(poll(&event, 1, WAIT_MS), 1);
+    assert_int_equal(event.revents, POLLIN);
+}
+
+/* A completion that was told to a call descriptor that was taken away before anybody looked. */
+static void tells_a_new_call_descriptor_what_the_last_one_was_told(void **state)
+{
+    struct fixture *fixture = *state;
+    struct vhost_frontend *frontend = &fixture->frontend;
+    struct guest_ram_spec spec = {.gpa = 0x1000, .size = 1 << 20};
+    int other_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    make_guest(fixture, &spec, true);
+    assert_int_equal(
+        vhost_frontend_negotiate(frontend, BLK_CLIENT_FEATURES, BLK_CLIENT_PROTOCOL_FEATURES), 0);
+    assert_int_equal(vhost_frontend_share(frontend, &fixture->ram), 0);
+    virtq_driver_add_raw(&fixture->queue.driver, 0, 0, 0); /* an empty descriptor: goes back */
+    virtq_driver_publish(&fixture->queue.driver);
+    assert_int_equal(frontend_queue_start(frontend, &fixture->ram, &fixture->queue, 0), 0);
+    await_readable(fixture->queue.call_fd);
+    assert_true(virtq_driver_has_used(&fixture->queue.driver));
+    assert_int_equal(vhost_frontend_set_vring_fd(frontend, FRONTEND_SET_VRING_CALL, 0, other_fd),
+                     0);
+    await_readable(other_fd);
+    close(other_fd);
+    free_guest(fixture);
+}
+
 static uint64_t signals_of(struct fixture *fixture)
 {
     uint64_t count = 0;
@@ -439,6 +473,7 @@ int main(void)
         PROTOCOL_TEST(serves_libblkio),
         PROTOCOL_TEST(serves_a_front_end_without_protocol_features),
         PROTOCOL_TEST(serves_a_queue_without_a_call_descriptor),
+        PROTOCOL_TEST(tells_a_new_call_descriptor_what_the_last_one_was_told),
         PROTOCOL_TEST(signals_only_when_it_is_asked_to),
         PROTOCOL_TEST(serves_one_front_end_after_the_other_on_one_socket),
     };

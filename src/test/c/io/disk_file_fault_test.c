@@ -26,6 +26,8 @@ static struct {
     int ioctl_error;
     int sector_bytes;
     uint64_t device_bytes;
+    int lock_holder; /* 0, or who shortens the disk and closes it once somebody waits for its lock
+                      */
     int getfl_error;
     int set_direct_error;
     int clear_direct_error;
@@ -144,9 +146,31 @@ int __wrap_ioctl(int fd, unsigned long request, void *argument)
     return 0;
 }
 
+/* The tool that had the lock is done with the disk. */
+static void end_lock_holder(void)
+{
+    assert_int_equal(0, __real_ftruncate(fault.lock_holder, 32768));
+    close(fault.lock_holder);
+    fault.lock_holder = 0;
+}
+
+static int try_lock(int fd, void *lock)
+{
+    int ret = __real_fcntl(fd, F_OFD_SETLK, lock);
+    int error = errno;
+    if (ret != 0 && fault.lock_holder != 0) {
+        end_lock_holder();
+    }
+    errno = error;
+    return ret;
+}
+
 int __wrap_fcntl(int fd, int command, void *argument)
 {
     int error = 0;
+    if (command == F_OFD_SETLK) {
+        return try_lock(fd, argument);
+    }
     if (command == F_GETFL) {
         error = fault.getfl_error;
     } else if (command == F_SETFL) {
@@ -368,6 +392,20 @@ static void waits_for_a_device_that_is_claimed(void **state)
     refuse(f, -EBUSY, "is in use: mounted");
 }
 
+static void learns_the_length_once_the_lock_is_its_own(void **state)
+{
+    struct fixture *f = *state;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    f->params.lock_timeout_ms = 5000;
+    f->params.access = DISK_UPDATE;
+    fault.lock_holder = open(f->path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(0, __real_fcntl(fault.lock_holder, F_OFD_SETLK, &lock));
+    assert_int_equal(0, disk_file_open(&f->params, f->log, &f->file, &f->error));
+    assert_int_equal(0, fault.lock_holder);
+    assert_int_equal(32768, f->file.byte_len);
+    disk_file_close(&f->file);
+}
+
 static void reports_a_file_that_cannot_be_opened(void **state)
 {
     struct fixture *f = *state;
@@ -379,6 +417,10 @@ static void reports_a_file_that_cannot_be_opened(void **state)
     fault.fstat_error = 0;
     fault.fstat_type = S_IFBLK;
     refuse(f, -EAGAIN, "was replaced");
+    f->params.access = DISK_CREATE;
+    fault.fstat_error = EIO;
+    unlink(f->path);
+    refuse(f, -EIO, "cannot learn the size");
 }
 
 static void reports_a_length_that_cannot_be_had(void **state)
@@ -427,6 +469,7 @@ int main(void)
         WITH_FILE(reports_calls_that_fail_while_learning_about_direct_io),
         WITH_FILE(claims_a_block_device_and_measures_it),
         WITH_FILE(waits_for_a_device_that_is_claimed),
+        WITH_FILE(learns_the_length_once_the_lock_is_its_own),
         WITH_FILE(reports_a_file_that_cannot_be_opened),
         WITH_FILE(reports_a_length_that_cannot_be_had),
         WITH_FILE(where_nothing_is_known_of_holes_there_are_none),

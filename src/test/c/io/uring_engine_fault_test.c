@@ -550,6 +550,27 @@ static void takes_more_ops_than_the_submission_queue(void **state)
     assert_int_equal(-EBADF, ops[DEPTH - 1].result);
 }
 
+static void enters_no_ring_that_broke_on_the_way_to_a_sleep(void **state)
+{
+    struct fixture *f = *state;
+    struct io_op ops[DEPTH];
+    struct io_op *done[DEPTH];
+    fault.entries = 1;
+    create(f);
+    for (int i = 0; i < DEPTH; i++) {
+        ops[i] = (struct io_op){.opcode = IO_FDATASYNC, .buffer_index = -1};
+        io_engine_prep(f->engine, &ops[i]);
+    }
+    fault.submits = 0;
+    fault.submit_result = -EBADF;
+    fault.submit_failures = 1;
+    assert_int_equal(0, io_engine_wait(f->engine, UINT64_MAX)); /* the ops have ended */
+    assert_int_equal(1, fault.submits);
+    assert_int_equal(DEPTH, io_engine_reap(f->engine, done, DEPTH));
+    assert_int_equal(-EBADF, ops[0].result);
+    assert_int_equal(-EBADF, io_engine_wait(f->engine, UINT64_MAX));
+}
+
 static void a_ring_that_breaks_in_a_sleep_or_a_watch_says_so(void **state)
 {
     struct fixture *f = *state;
@@ -706,6 +727,7 @@ int main(void)
         WITH_FAULTS(gives_all_ops_back_when_the_ring_is_unusable),
         WITH_FAULTS(a_short_transfer_does_not_go_on_in_an_unusable_ring),
         WITH_FAULTS(takes_more_ops_than_the_submission_queue),
+        WITH_FAULTS(enters_no_ring_that_broke_on_the_way_to_a_sleep),
         WITH_FAULTS(a_ring_that_breaks_in_a_sleep_or_a_watch_says_so),
         WITH_FAULTS(continues_short_transfers),
         WITH_FAULTS(tells_errors_from_interruptions),

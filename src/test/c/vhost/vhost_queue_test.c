@@ -184,6 +184,9 @@ static void changes_descriptors_of_a_started_ring(void **state)
     f->command.kick_fd = f->ring.queue.driver.kick_fd = kick;
     f->command.call_fd = f->ring.queue.driver.call_fd = call;
     assert_int_equal(0, run(f, VHOST_COMMAND_FDS));
+    assert_int_equal(1, device_ring_signals(call)); /* for what the last one was told */
+    assert_int_equal(0, run(f, VHOST_COMMAND_FDS));
+    assert_int_equal(0, device_ring_signals(call));
     submit(f, 0, IN, 0);
     await_one(f);
     assert_int_equal(0, device_ring_signals(f->ring.queue.call_fd));

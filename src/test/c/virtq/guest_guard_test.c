@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 #include "virtq/guest_guard.h"
 
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "support/bus_guard.h"
 #include "support/cmocka_test.h"
+#include "support/test_scale.h"
 
 enum { PAGE = 4096, PAGES = 4, MAPPING_MAX = 2048 };
 
@@ -113,6 +115,58 @@ static void a_full_table_says_so_and_has_room_again(void **state)
     guest_guard_destroy(guard);
 }
 
+enum { BELOW = 0, OWN = 1, ABOVE = 2, PLACES = 3 };
+
+struct change {
+    struct guest_guard *guard;
+    uint8_t *places[PLACES];
+    atomic_bool lost; /* of those that come and go */
+    atomic_bool enough;
+};
+
+/* Mappings below and above the one that is repaired take turns in one entry of the table. */
+static void *change_mappings(void *argument)
+{
+    struct change *change = argument;
+    for (uint32_t i = 0; !atomic_load(&change->enough); i++) {
+        uint8_t *map = change->places[i % 2 == 0 ? ABOVE : BELOW];
+        guest_guard_add(change->guard, map, PAGE, PAGE, &change->lost);
+        guest_guard_remove(change->guard, map);
+    }
+    return NULL;
+}
+
+static void a_page_is_never_taken_for_one_of_mappings_that_come_and_go(void **state)
+{
+    (void)state;
+    uint64_t rounds = test_count_long(200000, 5000000);
+    struct change change = {.guard = guest_guard_create()};
+    atomic_bool lost = false;
+    uint8_t *area =
+        mmap(NULL, PLACES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    pthread_t thread;
+    test_print_scale(rounds, "repairs");
+    assert_true(area != MAP_FAILED);
+    for (uint32_t i = 0; i < PLACES; i++)
+        change.places[i] = area + i * PAGE;
+    assert_true(guest_guard_add(change.guard, area, PAGE, PAGE, &change.lost)); /* entry 0 */
+    assert_true(guest_guard_add(change.guard, change.places[OWN], PAGE, PAGE, &lost));
+    guest_guard_remove(change.guard, area);
+    assert_int_equal(0, pthread_create(&thread, NULL, change_mappings, &change));
+    uint64_t repaired = 0;
+    for (uint64_t i = 0; i < rounds; i++) {
+        atomic_store(&lost, false);
+        repaired += guest_guard_repair(change.guard, change.places[OWN]) && lost;
+    }
+    atomic_store(&change.enough, true);
+    assert_int_equal(0, pthread_join(thread, NULL));
+    assert_int_equal(rounds, repaired);
+    assert_false(change.lost);
+    guest_guard_remove(change.guard, change.places[OWN]);
+    munmap(area, PLACES * PAGE);
+    guest_guard_destroy(change.guard);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +174,7 @@ int main(void)
         cmocka_unit_test(what_is_not_guarded_is_left_alone),
         cmocka_unit_test(a_large_page_never_reaches_beyond_its_mapping),
         cmocka_unit_test(a_full_table_says_so_and_has_room_again),
+        cmocka_unit_test(a_page_is_never_taken_for_one_of_mappings_that_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
