@@ -329,6 +329,25 @@ class DiskReencryptionTest {
   }
 
   @Test
+  void a_journal_that_finished_work_left_is_removed() throws IOException {
+    leaveHalfDone();
+    Path journal = Path.of(disk + ".ubiblk-journal");
+    byte[] finished = Files.readAllBytes(journal);
+    run(plainDisk(), keys.old, plainDisk(), keys.fresh, options(true, false));
+    // As if that had been killed between its last two steps.
+    Files.write(journal, finished);
+    run(plainDisk(), keys.fresh, plainDisk(), keys.other, options(false, false));
+    assertThat(TestKeys.decipher(keys.other, Files.readAllBytes(disk))).isEqualTo(plain);
+    assertThat(journal).doesNotExist();
+    // What another work left may be needed.
+    Files.write(journal, finished);
+    assertThatThrownBy(
+            () -> run(plainDisk(), keys.other, plainDisk(), keys.old, options(false, false)))
+        .hasMessageContaining("is the journal of " + disk + ", which may be half re-encrypted");
+    assertThat(Files.readAllBytes(journal)).isEqualTo(finished);
+  }
+
+  @Test
   void a_disk_that_was_restored_meanwhile_is_not_gone_on_with() throws IOException {
     leaveHalfDone();
     byte[] other = new byte[plain.length];
