@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.SecureRandom;
+import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -55,6 +56,24 @@ class MarkerFileTest {
     assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(Path.of(file.path()))))
         .isEqualTo("rw-r--r--");
     assertThat(directory.resolve("disk.raw.ubiblk-keys.new")).doesNotExist();
+  }
+
+  @Test
+  void a_link_that_somebody_planted_is_not_followed() throws IOException {
+    Path target = Files.writeString(directory.resolve("target"), "precious");
+    Files.setPosixFilePermissions(target, PosixFilePermissions.fromString("rw-------"));
+    Path missing = directory.resolve("missing");
+    MarkerFile file = MarkerFile.of(disk.toString()).orElseThrow();
+    for (Path planted : List.of(target, missing)) {
+      Files.createSymbolicLink(Path.of(file.path() + ".new"), planted);
+      file.save(marker);
+      assertThat(Files.isSymbolicLink(Path.of(file.path()))).isFalse();
+    }
+    assertThat(file.load()).isEqualTo(Optional.of(marker));
+    assertThat(target).hasContent("precious");
+    assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(target)))
+        .isEqualTo("rw-------");
+    assertThat(missing).doesNotExist();
   }
 
   @Test
