@@ -10,6 +10,7 @@ import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.nio.file.attribute.UserDefinedFileAttributeView;
 import java.security.SecureRandom;
 import java.util.List;
 import java.util.Optional;
@@ -97,8 +98,36 @@ class MarkerFileTest {
     assertThat(kept).isEqualTo(hasAttributes() ? Optional.of(marker) : Optional.empty());
   }
 
+  @Test
+  void a_refusal_says_how_to_forget_the_marker_as_far_as_it_is_there() throws IOException {
+    MarkerFile file = MarkerFile.of(disk.toString()).orElseThrow();
+    file.save(marker.done());
+    String remove = "remove " + file.path();
+    String untag = "run setfattr -x user.ubiblk.keys " + disk.toRealPath();
+    String both = hasAttributes() ? remove + " and " + untag : remove;
+    assertAdvice(both);
+    if (hasAttributes()) {
+      Files.delete(Path.of(file.path()));
+      assertAdvice(untag);
+      file.save(marker.done());
+      attributes(disk).delete("ubiblk.keys");
+      assertAdvice(remove);
+    }
+    Files.delete(Path.of(file.path()));
+    KeyGuard.check(disk.toString(), Optional.empty());
+  }
+
+  private void assertAdvice(String advice) {
+    assertThatThrownBy(() -> KeyGuard.check(disk.toString(), Optional.empty()))
+        .hasMessageEndingWith("(If it is another disk by that name, " + advice + ")");
+  }
+
+  private static UserDefinedFileAttributeView attributes(Path file) {
+    return Files.getFileAttributeView(file, UserDefinedFileAttributeView.class);
+  }
+
   private boolean hasAttributes() throws IOException {
-    Path file = Files.createFile(directory.resolve("plain"));
+    Path file = Files.write(directory.resolve("plain"), new byte[1]);
     try {
       Files.setAttribute(file, "user:test", ByteBuffer.wrap(new byte[] {1}));
       return true;
