@@ -235,6 +235,22 @@ class DiskReencryptionTest {
   }
 
   @Test
+  void a_copy_that_fails_leaves_neither_a_disk_nor_metadata() throws IOException {
+    makeMetadata();
+    Path copy = directory.resolve("copy.raw");
+    Path copiedMetadata = directory.resolve("copy.meta");
+    Path nowhere = directory.resolve("no/file");
+    List<DeviceConfig> failing =
+        List.of(config(copy, Optional.of(nowhere)), config(nowhere, Optional.of(copiedMetadata)));
+    for (DeviceConfig to : failing) {
+      assertThatThrownBy(() -> run(withMetadata(), keys.old, to, keys.fresh, options(false, false)))
+          .isInstanceOf(IOException.class)
+          .hasMessageContaining(nowhere.toString());
+      assertThat(files()).containsExactly("disk.meta", "disk.raw", "vm.yaml");
+    }
+  }
+
+  @Test
   void what_cannot_be_right_is_refused_and_nothing_changed() throws IOException {
     byte[] before = Files.readAllBytes(disk);
     assertThatThrownBy(
