@@ -96,6 +96,7 @@ public final class MetadataInit {
     if (config.source().isEmpty()) {
       return stripe -> false;
     } else if (config.source().get() instanceof StripeSourceConfig.Raw raw) {
+      SourceOpener.refuseTheDisk(config);
       long imageBytes = NativeDiskFile.look(raw.path()).byteLength();
       if (imageBytes > diskBytes) {
         throw new IOException(
