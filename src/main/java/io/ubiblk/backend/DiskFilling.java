@@ -99,6 +99,7 @@ final class DiskFilling implements AutoCloseable {
     if (missing == 0 || config.source().isEmpty()) {
       return Optional.empty();
     }
+    SourceOpener.refuseTheDisk(config);
     int stripeBytes = Math.toIntExact(512L << metadata.stripeSectorCountShift());
     return Optional.of(sources.open(config.source().get(), stripeBytes));
   }

@@ -37,7 +37,7 @@ public final class MetadataInit {
    *
    * @param shift a stripe has 2 to the power of this sectors; 6 to 16
    * @param version one of {@link #versions}
-   * @param force whether metadata that is there already may be lost
+   * @param force whether what is in the file already may be lost
    */
   public record Options(int shift, String version, boolean force) {}
 
@@ -50,8 +50,8 @@ public final class MetadataInit {
    * Makes the file. Keys are taken out of {@code config}, which has a metadata_path, and no source
    * but a raw image.
    *
-   * @throws IOException if the disk or the file is in use, image and disk do not fit, there is
-   *     metadata already, or the file cannot be written
+   * @throws IOException if the disk or the file is in use, image and disk do not fit, the file
+   *     holds something already, or cannot be written
    */
   public static void run(DeviceConfig config, Options options) throws IOException {
     String path =
@@ -96,6 +96,7 @@ public final class MetadataInit {
     if (config.source().isEmpty()) {
       return stripe -> false;
     } else if (config.source().get() instanceof StripeSourceConfig.Raw raw) {
+      SourceOpener.refuseTheDisk(config);
       long imageBytes = NativeDiskFile.look(raw.path()).byteLength();
       if (imageBytes > diskBytes) {
         throw new IOException(

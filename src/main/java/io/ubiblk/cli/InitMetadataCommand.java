@@ -46,7 +46,7 @@ final class InitMetadataCommand extends DeviceCommand {
 
   @Option(
       names = "--force",
-      description = "Replace metadata that is there already; what it knows of the disk is lost.")
+      description = "Replace what the file holds already; what it knows of a disk is lost.")
   private boolean force;
 
   InitMetadataCommand(Programs programs) {

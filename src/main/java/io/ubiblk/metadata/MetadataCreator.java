@@ -6,6 +6,8 @@ import io.ubiblk.nativelib.NativeSectorFile;
 import io.ubiblk.nativelib.NativeXts;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Optional;
 
 /**
@@ -22,9 +24,10 @@ public final class MetadataCreator {
    * shorter one than is needed grows.
    *
    * @param lockTimeoutMs how long to try when somebody else has it locked
-   * @param force whether metadata that is there already may be lost
+   * @param force whether what is there already may be lost
    * @param xts what to encipher it with, if anything
-   * @throws MetadataException if there is metadata and {@code force} is not set
+   * @throws MetadataException if the file does not begin with an empty sector and {@code force} is
+   *     not set
    */
   public static void create(
       String path,
@@ -39,8 +42,7 @@ public final class MetadataCreator {
     try (var store =
         new NativeMetadataStore(NativeSectorFile.open(path, mode, lockTimeoutMs, xts, log))) {
       if (!force) {
-        refuseMetadata(store);
-        refuseMetadataInClear(path, xts, log);
+        refuseContent(store, xts.isPresent());
       }
       write(store, parameters);
     }
@@ -92,34 +94,48 @@ public final class MetadataCreator {
   }
 
   /**
-   * Looks at the header alone. A file whose other sectors are damaged does not load, but knows more
-   * of its disk than a new one would.
+   * Looks at the first sector alone. A file whose other sectors are damaged does not load, but
+   * knows more of its disk than a new one would; and so does one that is enciphered with other
+   * keys, which looks like anything. Empty is a file that was made for this, and, in clear or
+   * enciphered, what a creation that was cut short leaves.
    */
-  private static void refuseMetadata(MetadataStore store) throws IOException {
-    if (store.byteLength() < MetadataFormat.SECTOR_BYTES) {
-      return;
+  private static void refuseContent(MetadataStore store, boolean enciphered) throws IOException {
+    ByteBuffer sector = sectorInClear(store.path());
+    boolean empty = isEmpty(sector);
+    refuseMetadata(store.path(), sector);
+    if (enciphered && store.byteLength() >= MetadataFormat.SECTOR_BYTES) {
+      store.read(0, sector);
+      empty |= isEmpty(sector);
+      refuseMetadata(store.path(), sector);
     }
-    ByteBuffer sector = ByteBuffer.allocateDirect(MetadataFormat.SECTOR_BYTES);
-    store.read(0, sector);
-    if (MetadataHeader.hasMagic(sector)) {
+    if (!empty) {
       throw new MetadataException(
           store.path(),
-          "holds metadata already (version %s): --force would replace it, and what it knows of the"
-                  .formatted(MetadataHeader.versionText(sector))
-              + " disk would be lost");
+          "holds something already, which is no metadata, or enciphered with other keys than"
+              + " encryption_key has, or with none: --force would replace it, and what it has would"
+              + " be lost");
     }
   }
 
-  /** Metadata that a configuration without keys has made. */
-  private static void refuseMetadataInClear(String path, Optional<NativeXts> xts, NativeLog log)
-      throws IOException {
-    if (xts.isEmpty()) {
-      return;
+  /** What the file begins with, whatever keys there are; zeros behind a shorter one's end. */
+  private static ByteBuffer sectorInClear(String path) throws IOException {
+    ByteBuffer sector = ByteBuffer.allocateDirect(MetadataFormat.SECTOR_BYTES);
+    try (var in = Files.newInputStream(Path.of(path))) {
+      return sector.put(in.readNBytes(MetadataFormat.SECTOR_BYTES)).clear();
     }
-    NativeSectorFile.Mode mode = NativeSectorFile.Mode.READ;
-    try (var inClear =
-        new NativeMetadataStore(NativeSectorFile.open(path, mode, 0, Optional.empty(), log))) {
-      refuseMetadata(inClear);
+  }
+
+  private static boolean isEmpty(ByteBuffer sector) {
+    return sector.equals(ByteBuffer.allocate(MetadataFormat.SECTOR_BYTES));
+  }
+
+  private static void refuseMetadata(String path, ByteBuffer sector) throws MetadataException {
+    if (MetadataHeader.hasMagic(sector)) {
+      throw new MetadataException(
+          path,
+          "holds metadata already (version %s): --force would replace it, and what it knows of the"
+                  .formatted(MetadataHeader.versionText(sector))
+              + " disk would be lost");
     }
   }
 }

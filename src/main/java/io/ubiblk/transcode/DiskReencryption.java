@@ -134,7 +134,10 @@ public final class DiskReencryption {
     }
   }
 
-  /** Each of the files has its name once it is complete, the disk first. */
+  /**
+   * Each of the files has its name once it is complete, the disk last: when it is there, all of the
+   * copy is, whatever ends this before.
+   */
   private static void copy(
       OpenDisk disk,
       NativeXts oldKeys,
@@ -152,12 +155,25 @@ public final class DiskReencryption {
     }
     OldKeys.prove(disk, found, oldKeys, options.assumeOldKey());
     Coverage coverage = disk.coverage();
-    Target content = disk.targets().get(0);
-    copyTo(to.path(), content, coverage, to.directIo(), options.threads(), log, progress);
     if (to.metadataPath().isPresent()) {
       Target metadata = disk.targets().get(1);
       Coverage all = Coverage.everything();
       copyTo(to.metadataPath().get(), metadata, all, DirectIo.NEVER, 1, log, Progress.NONE);
+    }
+    Target content = disk.targets().get(0);
+    try {
+      copyTo(to.path(), content, coverage, to.directIo(), options.threads(), log, progress);
+    } catch (IOException | RuntimeException e) {
+      removeMetadataOfNothing(to);
+      throw e;
+    }
+  }
+
+  /** The disk may have its name although that is not durable: then it needs its metadata. */
+  private static void removeMetadataOfNothing(DeviceConfig to) throws IOException {
+    if (to.metadataPath().isPresent()
+        && !Files.exists(Path.of(to.path()), LinkOption.NOFOLLOW_LINKS)) {
+      DurableFiles.delete(Path.of(to.metadataPath().get()));
     }
   }
 

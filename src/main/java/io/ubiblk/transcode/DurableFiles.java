@@ -6,33 +6,44 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
+import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFileAttributeView;
+import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Set;
 
 /** Small files and names of files that are certain once a method has returned. */
 final class DurableFiles {
+  private static final Set<OpenOption> NEW_FILE =
+      Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS);
+
+  private static final Set<PosixFilePermission> FOR_EVERYBODY =
+      PosixFilePermissions.fromString("rw-r--r--");
+
   private DurableFiles() {}
 
   /**
    * Replaces the content of {@code file}, which everybody may read then; a power cut leaves the old
-   * content or the new.
+   * content or the new. What has the name of the new content meanwhile, be it a link that somebody
+   * has planted, is removed and never written to.
    */
   static void replace(Path file, byte[] content) throws IOException {
     Path next = file.resolveSibling(file.getFileName() + ".new");
+    Files.deleteIfExists(next);
     try (FileChannel channel =
-        FileChannel.open(
-            next,
-            StandardOpenOption.CREATE,
-            StandardOpenOption.TRUNCATE_EXISTING,
-            StandardOpenOption.WRITE)) {
+        FileChannel.open(next, NEW_FILE, PosixFilePermissions.asFileAttribute(FOR_EVERYBODY))) {
       ByteBuffer rest = ByteBuffer.wrap(content);
       while (rest.hasRemaining()) {
         channel.write(rest);
       }
-      Files.setPosixFilePermissions(next, PosixFilePermissions.fromString("rw-r--r--"));
+      // The mask of the process may have taken some of them away.
+      Files.getFileAttributeView(next, PosixFileAttributeView.class, LinkOption.NOFOLLOW_LINKS)
+          .setPermissions(FOR_EVERYBODY);
       channel.force(true);
     }
     rename(next, file);

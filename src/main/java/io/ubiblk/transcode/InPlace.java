@@ -79,6 +79,10 @@ final class InPlace {
         LOG.info("{} has the new keys already", disk.path());
         journals.delete(found.get().journal(), found.get().journalId());
       } else {
+        if (found.isPresent()) {
+          // Whoever did that work may have been killed before its last step.
+          journals.delete(found.get().journal(), found.get().journalId());
+        }
         begin(found, scratch, progress);
       }
     }

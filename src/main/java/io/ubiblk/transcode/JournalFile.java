@@ -97,7 +97,7 @@ final class JournalFile implements JournalFiles, AutoCloseable {
 
   /**
    * Removes a journal that nothing came of. What is no journal may be anything, and one that has
-   * something in it may be all that saves some disk.
+   * something in it may be all that saves some disk; another disk's is needed even if it is empty.
    */
   private void removeLeftOver(Path there) throws IOException {
     if (!Files.exists(there, LinkOption.NOFOLLOW_LINKS)) {
@@ -126,14 +126,20 @@ final class JournalFile implements JournalFiles, AutoCloseable {
       }
       Optional<JournalHeader> header = JournalHeader.read(scratch.bytes());
       if (header.isPresent()
-          && !Journal.open(store, header.get().id(), scratch.bytes())
-              .newestSlots(scratch.bytes())
-              .isEmpty()) {
+          && (!isThisDisk(header.get().disk())
+              || !Journal.open(store, header.get().id(), scratch.bytes())
+                  .newestSlots(scratch.bytes())
+                  .isEmpty())) {
         throw new IOException(
-            "%s is the journal of %s, which is half re-encrypted: give another --journal"
+            "%s is the journal of %s, which may be half re-encrypted: give another --journal"
                 .formatted(there, header.get().disk()));
       }
     }
+  }
+
+  private boolean isThisDisk(String path) throws IOException {
+    return path.equals(disk)
+        || (Files.exists(Path.of(path)) && Files.isSameFile(Path.of(path), Path.of(disk)));
   }
 
   private NativeDiskFile open(Path where) throws IOException {

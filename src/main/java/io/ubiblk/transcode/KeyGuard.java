@@ -16,8 +16,9 @@ public final class KeyGuard {
    * @throws IOException if the disk's keys are being changed, or are others
    */
   public static void check(String diskPath, Optional<NativeXts> keys) throws IOException {
+    Optional<MarkerFile> file = MarkerFile.of(diskPath);
     Optional<MarkerStore.Found> found = MarkerFile.find(diskPath);
-    if (found.isEmpty()) {
+    if (file.isEmpty() || found.isEmpty()) {
       return;
     }
     refuseHalfDone(diskPath, found);
@@ -26,8 +27,8 @@ public final class KeyGuard {
       throw new IOException(
           "%s was re-encrypted, and %s are not its keys: use the configuration that it was"
                   .formatted(diskPath, keys.isEmpty() ? "no keys" : "these")
-              + " re-encrypted to. (If it is another disk by that name, remove "
-              + found.get().path()
+              + " re-encrypted to. (If it is another disk by that name, "
+              + file.get().removal()
               + ")");
     }
   }

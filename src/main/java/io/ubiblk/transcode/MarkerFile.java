@@ -6,9 +6,12 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.UserDefinedFileAttributeView;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -95,10 +98,10 @@ final class MarkerFile implements MarkerStore {
       return Optional.empty();
     }
     try {
-      UserDefinedFileAttributeView view = attributes();
-      if (view == null || !view.list().contains(ATTRIBUTE)) {
+      if (!hasTag()) {
         return Optional.empty();
       }
+      UserDefinedFileAttributeView view = attributes();
       ByteBuffer bytes = ByteBuffer.allocate(view.size(ATTRIBUTE));
       view.read(ATTRIBUTE, bytes);
       return Optional.of(KeyMarker.parse(ATTRIBUTE + " of " + tagged.get(), bytes.array()));
@@ -106,6 +109,27 @@ final class MarkerFile implements MarkerStore {
       LOG.debug("{} has no extended attributes", tagged.get(), e);
       return Optional.empty();
     }
+  }
+
+  private boolean hasTag() throws IOException {
+    UserDefinedFileAttributeView view = attributes();
+    return view != null && view.list().contains(ATTRIBUTE);
+  }
+
+  /** What takes away all that there is of the marker, for people. */
+  String removal() throws IOException {
+    List<String> steps = new ArrayList<>();
+    if (Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
+      steps.add("remove " + file);
+    }
+    try {
+      if (tagged.isPresent() && hasTag()) {
+        steps.add("run setfattr -x user.%s %s".formatted(ATTRIBUTE, tagged.get()));
+      }
+    } catch (FileSystemException e) {
+      LOG.debug("{} has no extended attributes", tagged.get(), e);
+    }
+    return String.join(" and ", steps);
   }
 
   private UserDefinedFileAttributeView attributes() {

@@ -239,6 +239,14 @@ class LazyDiskIT {
   }
 
   @Test
+  void a_disk_that_is_its_own_source_does_not_start() throws Exception {
+    initMetadata(source());
+    Files.delete(image);
+    Files.createSymbolicLink(image, disk);
+    assertRefused(source(), "the raw image " + image + " is the disk " + disk + " itself");
+  }
+
+  @Test
   void what_does_not_fit_does_not_start() throws Exception {
     initMetadata(source());
     Files.write(image, imageBytes(STRIPE_BYTES));

@@ -153,6 +153,19 @@ class MetadataToolsTest {
   }
 
   @Test
+  void an_image_that_is_the_disk_itself_is_refused_by_whatever_name() throws Exception {
+    Path link = Files.createSymbolicLink(directory.resolve("link"), disk);
+    Path hardLink = Files.createLink(directory.resolve("hard"), disk);
+    for (Path name : List.of(disk, link, hardLink)) {
+      image = name;
+      assertThatThrownBy(() -> MetadataInit.run(config(raw()), version("2.0")))
+          .isInstanceOf(IOException.class)
+          .hasMessageContaining("the raw image " + name + " is the disk " + disk + " itself");
+    }
+    assertThat(metadata).doesNotExist();
+  }
+
+  @Test
   void files_that_are_missing_or_something_else_are_told() throws Exception {
     image = directory.resolve("missing");
     assertThatThrownBy(() -> MetadataInit.run(config(raw()), version("2.0")))

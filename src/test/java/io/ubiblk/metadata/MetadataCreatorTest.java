@@ -12,10 +12,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.ubiblk.config.XtsEngine;
 import io.ubiblk.nativelib.NativeLibrary;
 import io.ubiblk.nativelib.NativeLog;
+import io.ubiblk.nativelib.NativeSectorFile;
 import io.ubiblk.nativelib.NativeXts;
 import io.ubiblk.secret.Secret;
 import io.ubiblk.secret.XtsKeys;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -178,10 +180,58 @@ class MetadataCreatorTest {
   }
 
   @Test
-  void what_is_no_metadata_is_replaced() throws IOException {
+  void metadata_under_other_keys_is_only_replaced_by_force() throws IOException {
+    byte[] theirs = vector("metadata/fresh_8k_encrypted_K1K2.bin");
+    Files.write(path, theirs);
+    assertSomethingIsKept(theirs, Optional.empty());
+    try (NativeXts other = xts(1)) {
+      assertSomethingIsKept(theirs, Optional.of(other));
+      createFile(true, Optional.of(other));
+      assertThatThrownBy(() -> createFile(false, Optional.of(other)))
+          .hasMessageContaining("holds metadata already (version 1.0)");
+    }
+  }
+
+  @Test
+  void what_is_no_metadata_is_only_replaced_by_force() throws IOException {
+    for (byte[] theirs : new byte[][] {vector("metadata/bad_magic.bin"), {0, 0, 1}}) {
+      Files.write(path, theirs);
+      assertSomethingIsKept(theirs, Optional.empty());
+      try (NativeXts xts = xts(0)) {
+        assertSomethingIsKept(theirs, Optional.of(xts));
+      }
+    }
     Files.write(path, vector("metadata/bad_magic.bin"));
+    createFile(true, Optional.empty());
+    assertThat(Files.readAllBytes(path)).isEqualTo(vector("metadata/fresh_8k.bin"));
+  }
+
+  private void assertSomethingIsKept(byte[] theirs, Optional<NativeXts> keys) throws IOException {
+    assertThatThrownBy(() -> createFile(false, keys))
+        .isInstanceOf(MetadataException.class)
+        .hasMessageContaining(path + ": holds something already")
+        .hasMessageContaining("enciphered with other keys")
+        .hasMessageContaining("--force");
+    assertThat(Files.readAllBytes(path)).isEqualTo(theirs);
+  }
+
+  @Test
+  void what_a_creation_that_was_cut_short_left_is_replaced() throws IOException {
+    byte[] left = new byte[8192];
+    Arrays.fill(left, 512, left.length, (byte) 0xa5);
+    Files.write(path, left);
     createFile(false, Optional.empty());
     assertThat(Files.readAllBytes(path)).isEqualTo(vector("metadata/fresh_8k.bin"));
+    try (NativeXts xts = xts(0)) {
+      ByteBuffer empty = ByteBuffer.allocateDirect(512);
+      var mode = NativeSectorFile.Mode.UPDATE;
+      try (var file = NativeSectorFile.open(path.toString(), mode, 0, Optional.of(xts), log)) {
+        file.write(0, empty);
+      }
+      createFile(false, Optional.of(xts));
+      assertThat(Files.readAllBytes(path))
+          .isEqualTo(vector("metadata/fresh_8k_encrypted_K1K2.bin"));
+    }
   }
 
   @Test

@@ -235,6 +235,22 @@ class DiskReencryptionTest {
   }
 
   @Test
+  void a_copy_that_fails_leaves_neither_a_disk_nor_metadata() throws IOException {
+    makeMetadata();
+    Path copy = directory.resolve("copy.raw");
+    Path copiedMetadata = directory.resolve("copy.meta");
+    Path nowhere = directory.resolve("no/file");
+    List<DeviceConfig> failing =
+        List.of(config(copy, Optional.of(nowhere)), config(nowhere, Optional.of(copiedMetadata)));
+    for (DeviceConfig to : failing) {
+      assertThatThrownBy(() -> run(withMetadata(), keys.old, to, keys.fresh, options(false, false)))
+          .isInstanceOf(IOException.class)
+          .hasMessageContaining(nowhere.toString());
+      assertThat(files()).containsExactly("disk.meta", "disk.raw", "vm.yaml");
+    }
+  }
+
+  @Test
   void what_cannot_be_right_is_refused_and_nothing_changed() throws IOException {
     byte[] before = Files.readAllBytes(disk);
     assertThatThrownBy(
@@ -290,14 +306,14 @@ class DiskReencryptionTest {
 
   @Test
   void another_disks_journal_is_neither_replaced_nor_removed() throws IOException {
-    leaveHalfDone(disk);
+    leaveHalfDone();
     Path journal = Path.of(disk + ".ubiblk-journal");
     byte[] needed = Files.readAllBytes(journal);
     Path other = Files.write(directory.resolve("other.raw"), TestKeys.encipher(keys.old, plain));
     DeviceConfig config = config(other, Optional.empty());
     // A slot of it is complete, as the work was ended while that was applied.
     assertThatThrownBy(() -> run(config, keys.old, config, keys.fresh, journalAt(journal)))
-        .hasMessageContaining("is the journal of " + disk + ", which is half re-encrypted");
+        .hasMessageContaining("is the journal of " + disk + ", which may be half re-encrypted");
     run(config, keys.old, config, keys.fresh, options(true, false));
     run(config, keys.old, config, keys.fresh, journalAt(journal)); // done already
     assertThat(Files.readAllBytes(journal)).isEqualTo(needed);
@@ -306,28 +322,50 @@ class DiskReencryptionTest {
   }
 
   @Test
-  void a_journal_that_nothing_came_of_is_replaced() throws IOException {
+  void another_disks_journal_is_needed_before_its_first_slot() throws IOException {
+    leaveBegun(true);
     Path journal = Path.of(disk + ".ubiblk-journal");
-    leaveHalfDone(disk);
+    Path other = Files.write(directory.resolve("other.raw"), TestKeys.encipher(keys.old, plain));
+    DeviceConfig config = config(other, Optional.empty());
+    assertThatThrownBy(() -> run(config, keys.old, config, keys.fresh, journalAt(journal)))
+        .hasMessageContaining("is the journal of " + disk + ", which may be half re-encrypted");
+    run(plainDisk(), keys.old, plainDisk(), keys.fresh, options(true, false));
+    assertThat(TestKeys.decipher(keys.fresh, Files.readAllBytes(disk))).isEqualTo(plain);
+  }
+
+  @Test
+  void a_journal_that_nothing_came_of_is_replaced() throws IOException {
+    leaveBegun(false);
+    Path journal = Path.of(disk + ".ubiblk-journal");
     byte[] bytes = Files.readAllBytes(journal);
-    Files.delete(Path.of(disk + MarkerFile.SUFFIX));
-    Files.write(disk, TestKeys.encipher(keys.old, plain));
-    Path fresh = directory.resolve("fresh.raw");
-    Files.write(fresh, TestKeys.encipher(keys.old, plain));
-    // As it is before the first slot was completed.
-    Arrays.fill(bytes, JournalHeader.BYTES, bytes.length, (byte) 0);
-    Path left = Path.of(fresh + ".ubiblk-journal");
-    Files.write(left, bytes);
-    Files.write(Path.of(left + ".new"), Arrays.copyOf(Arrays.copyOf(bytes, 512), 8192));
-    DeviceConfig config = config(fresh, Optional.empty());
-    run(config, keys.old, config, keys.fresh, options(true, false));
-    assertThat(TestKeys.decipher(keys.fresh, Files.readAllBytes(fresh))).isEqualTo(plain);
-    assertThat(left).doesNotExist();
+    Files.write(Path.of(journal + ".new"), Arrays.copyOf(Arrays.copyOf(bytes, 512), 8192));
+    run(plainDisk(), keys.old, plainDisk(), keys.fresh, options(true, false));
+    assertThat(TestKeys.decipher(keys.fresh, Files.readAllBytes(disk))).isEqualTo(plain);
+    assertThat(files()).containsExactly("disk.raw", "disk.raw.ubiblk-keys", "vm.yaml");
+  }
+
+  @Test
+  void a_journal_that_finished_work_left_is_removed() throws IOException {
+    leaveHalfDone();
+    Path journal = Path.of(disk + ".ubiblk-journal");
+    byte[] finished = Files.readAllBytes(journal);
+    run(plainDisk(), keys.old, plainDisk(), keys.fresh, options(true, false));
+    // As if that had been killed between its last two steps.
+    Files.write(journal, finished);
+    run(plainDisk(), keys.fresh, plainDisk(), keys.other, options(false, false));
+    assertThat(TestKeys.decipher(keys.other, Files.readAllBytes(disk))).isEqualTo(plain);
+    assertThat(journal).doesNotExist();
+    // What another work left may be needed.
+    Files.write(journal, finished);
+    assertThatThrownBy(
+            () -> run(plainDisk(), keys.other, plainDisk(), keys.old, options(false, false)))
+        .hasMessageContaining("is the journal of " + disk + ", which may be half re-encrypted");
+    assertThat(Files.readAllBytes(journal)).isEqualTo(finished);
   }
 
   @Test
   void a_disk_that_was_restored_meanwhile_is_not_gone_on_with() throws IOException {
-    leaveHalfDone(disk);
+    leaveHalfDone();
     byte[] other = new byte[plain.length];
     new Random(2).nextBytes(other);
     Files.write(disk, TestKeys.encipher(keys.old, other));
@@ -351,7 +389,7 @@ class DiskReencryptionTest {
 
   @Test
   void a_half_done_disk_is_refused_and_finished_with_the_same_keys_only() throws IOException {
-    leaveHalfDone(disk);
+    leaveHalfDone();
     assertThatThrownBy(() -> KeyGuard.check(disk.toString(), Optional.of(keys.fresh)))
         .hasMessage(disk + " is half re-encrypted; this finishes it: xts --resume");
     assertThatThrownBy(
@@ -375,23 +413,51 @@ class DiskReencryptionTest {
     assertThat(moved).doesNotExist();
   }
 
+  /** As if the process had been killed before the first slot, with the marker saved or not. */
+  private void leaveBegun(boolean marked) throws IOException {
+    MarkerFile markers = MarkerFile.of(disk.toString()).orElseThrow();
+    MarkerStore killed =
+        new MarkerStore() {
+          @Override
+          public String path() {
+            return markers.path();
+          }
+
+          @Override
+          public Optional<KeyMarker> load() throws IOException {
+            return markers.load();
+          }
+
+          @Override
+          public void save(KeyMarker marker) throws IOException {
+            if (marked) {
+              markers.save(marker);
+            }
+            throw new IllegalStateException("killed");
+          }
+        };
+    reencryptUntilKilled(killed, Progress.NONE);
+  }
+
   /** As if the process had been killed while the first slot was applied. */
-  private void leaveHalfDone(Path which) throws IOException {
-    MarkerFile markers = MarkerFile.of(which.toString()).orElseThrow();
+  private void leaveHalfDone() throws IOException {
+    reencryptUntilKilled(
+        MarkerFile.of(disk.toString()).orElseThrow(),
+        (done, total) -> {
+          if (done > 0) {
+            throw new IllegalStateException("killed");
+          }
+        });
+  }
+
+  private void reencryptUntilKilled(MarkerStore markers, Progress progress) throws IOException {
     InPlace.Settings settings =
         new InPlace.Settings(
             true, "xts --resume", 1, JournalLayout.SLOT_SECTORS_MAX, new SecureRandom());
     try (OpenDisk open = OpenDisk.open(plainDisk(), keys.old, keys.fresh, false, 0, keys.log());
         JournalFile journal = new JournalFile(open.file(), Optional.empty(), 0, keys.log())) {
-      Progress killed =
-          (done, total) -> {
-            if (done > 0) {
-              throw new IllegalStateException("killed");
-            }
-          };
-      assertThatThrownBy(
-              () -> new InPlace(open, markers, journal, keys.old, keys.fresh, settings).run(killed))
-          .hasMessageContaining("killed");
+      InPlace work = new InPlace(open, markers, journal, keys.old, keys.fresh, settings);
+      assertThatThrownBy(() -> work.run(progress)).hasMessageContaining("killed");
     }
   }
 }

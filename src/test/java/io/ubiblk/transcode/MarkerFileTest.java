@@ -10,7 +10,9 @@ import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.nio.file.attribute.UserDefinedFileAttributeView;
 import java.security.SecureRandom;
+import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -58,6 +60,24 @@ class MarkerFileTest {
   }
 
   @Test
+  void a_link_that_somebody_planted_is_not_followed() throws IOException {
+    Path target = Files.writeString(directory.resolve("target"), "precious");
+    Files.setPosixFilePermissions(target, PosixFilePermissions.fromString("rw-------"));
+    Path missing = directory.resolve("missing");
+    MarkerFile file = MarkerFile.of(disk.toString()).orElseThrow();
+    for (Path planted : List.of(target, missing)) {
+      Files.createSymbolicLink(Path.of(file.path() + ".new"), planted);
+      file.save(marker);
+      assertThat(Files.isSymbolicLink(Path.of(file.path()))).isFalse();
+    }
+    assertThat(file.load()).isEqualTo(Optional.of(marker));
+    assertThat(target).hasContent("precious");
+    assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(target)))
+        .isEqualTo("rw-------");
+    assertThat(missing).doesNotExist();
+  }
+
+  @Test
   void what_cannot_be_read_is_not_taken_for_nothing() throws IOException {
     MarkerFile file = MarkerFile.of(disk.toString()).orElseThrow();
     Files.createDirectory(Path.of(file.path()));
@@ -78,8 +98,36 @@ class MarkerFileTest {
     assertThat(kept).isEqualTo(hasAttributes() ? Optional.of(marker) : Optional.empty());
   }
 
+  @Test
+  void a_refusal_says_how_to_forget_the_marker_as_far_as_it_is_there() throws IOException {
+    MarkerFile file = MarkerFile.of(disk.toString()).orElseThrow();
+    file.save(marker.done());
+    String remove = "remove " + file.path();
+    String untag = "run setfattr -x user.ubiblk.keys " + disk.toRealPath();
+    String both = hasAttributes() ? remove + " and " + untag : remove;
+    assertAdvice(both);
+    if (hasAttributes()) {
+      Files.delete(Path.of(file.path()));
+      assertAdvice(untag);
+      file.save(marker.done());
+      attributes(disk).delete("ubiblk.keys");
+      assertAdvice(remove);
+    }
+    Files.delete(Path.of(file.path()));
+    KeyGuard.check(disk.toString(), Optional.empty());
+  }
+
+  private void assertAdvice(String advice) {
+    assertThatThrownBy(() -> KeyGuard.check(disk.toString(), Optional.empty()))
+        .hasMessageEndingWith("(If it is another disk by that name, " + advice + ")");
+  }
+
+  private static UserDefinedFileAttributeView attributes(Path file) {
+    return Files.getFileAttributeView(file, UserDefinedFileAttributeView.class);
+  }
+
   private boolean hasAttributes() throws IOException {
-    Path file = Files.createFile(directory.resolve("plain"));
+    Path file = Files.write(directory.resolve("plain"), new byte[1]);
     try {
       Files.setAttribute(file, "user:test", ByteBuffer.wrap(new byte[] {1}));
       return true;
