@@ -27,15 +27,25 @@ public final class NativeLibrary {
   private static final String FILE_NAME = "libubiblk.so";
   private static final String RESOURCE_DIRECTORY = "natives/linux_64";
 
+  private static boolean loaded;
+
   private NativeLibrary() {}
 
   /**
-   * Loads the library if that has not been done.
+   * Loads the library if that has not been done. Any thread.
    *
    * @throws IOException if it is missing, cannot be loaded, or belongs to another version
    */
-  public static void load() throws IOException {
-    Optional<Path> file = findFile();
+  public static synchronized void load() throws IOException {
+    // The loader would unpack it a second time, over the file that is mapped.
+    if (!loaded) {
+      load(findFile());
+      loaded = true;
+    }
+  }
+
+  /** Loads that file, or the library inside the jar. */
+  static void load(Optional<Path> file) throws IOException {
     try {
       if (file.isPresent()) {
         System.load(file.get().toAbsolutePath().toString());

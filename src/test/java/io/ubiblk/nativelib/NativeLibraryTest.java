@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
 class NativeLibraryTest {
@@ -31,19 +32,9 @@ class NativeLibraryTest {
   }
 
   @Test
-  void names_the_file_that_it_was_told_to_load() {
-    String before = System.getProperty(NativeLibrary.LOCATION_PROPERTY);
-    System.setProperty(NativeLibrary.LOCATION_PROPERTY, "/nonexistent/libubiblk.so");
-    try {
-      assertThatThrownBy(NativeLibrary::load)
-          .isInstanceOf(IOException.class)
-          .hasMessageStartingWith("cannot load /nonexistent/libubiblk.so: ");
-    } finally {
-      if (before == null) {
-        System.clearProperty(NativeLibrary.LOCATION_PROPERTY);
-      } else {
-        System.setProperty(NativeLibrary.LOCATION_PROPERTY, before);
-      }
-    }
+  void names_the_file_that_cannot_be_loaded() {
+    assertThatThrownBy(() -> NativeLibrary.load(Optional.of(Path.of("/nonexistent/libubiblk.so"))))
+        .isInstanceOf(IOException.class)
+        .hasMessageStartingWith("cannot load /nonexistent/libubiblk.so: ");
   }
 }
