@@ -183,13 +183,18 @@ public final class LazyDisk implements AutoCloseable {
       committer.close();
       ended &= deadline.join(committing);
       if (!ended) {
-        committing.interrupt();
+        abandon();
         LOG.warn("fetching has not ended within {} ms", closeMs);
       }
     } catch (InterruptedException e) {
-      committing.interrupt();
+      abandon();
       Thread.currentThread().interrupt();
     }
+  }
+
+  private void abandon() {
+    fetcher.abandon();
+    committing.interrupt();
   }
 
   private void commit(StripeBuffer sectors) {
