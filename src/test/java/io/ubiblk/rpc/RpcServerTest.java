@@ -353,10 +353,20 @@ class RpcServerTest {
 
   @Test
   void names_the_directory_that_is_missing() {
-    Path missing = directory.resolve("missing/rpc.sock");
-    assertThatThrownBy(() -> RpcServer.start(missing, RpcLimits.DEFAULT, "1.2.3", disk, disk))
+    Path path = directory.resolve("none/rpc.sock");
+    assertThatThrownBy(() -> RpcServer.start(path, RpcLimits.DEFAULT, "1.2.3", disk, disk))
         .isInstanceOf(IOException.class)
-        .hasMessageContaining("missing");
+        .hasMessage(
+            "rpc_socket_path: cannot make the socket %s: its directory does not exist"
+                .formatted(path));
+  }
+
+  @Test
+  void names_the_path_whose_directory_is_none() throws IOException {
+    Path path = Files.createFile(directory.resolve("file")).resolve("rpc.sock");
+    assertThatThrownBy(() -> RpcServer.start(path, RpcLimits.DEFAULT, "1.2.3", disk, disk))
+        .isInstanceOf(IOException.class)
+        .hasMessage("rpc_socket_path: cannot make the socket %s: Not a directory".formatted(path));
   }
 
   @Test
