@@ -221,7 +221,7 @@ final class StripeFetcher implements StripeCommitter.Listener {
         });
   }
 
-  /** Everything that waits for its next attempt is tried now; returns how many stripes. */
+  /** As {@link FetchQueue#retryNow}. */
   int retryNow() {
     return locked(
         () -> {
