@@ -21,6 +21,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Random;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -119,6 +120,26 @@ class RpcServerTest {
       assertThat(client.readLine())
           .isEqualTo("{\"error\":\"invalid request: the line is longer than 65536 bytes\"}");
       assertThat(client.readLine()).isNull();
+    }
+  }
+
+  /** Reads end anywhere in a line, and have the end of one, whole ones and the beginning of one. */
+  @Test
+  void answers_every_line_of_a_stream_whatever_their_lengths() throws IOException {
+    String request = "{\"command\":\"version\"}";
+    Random random = new Random(1);
+    StringBuilder stream = new StringBuilder();
+    int count = 100; // their answers fit into the socket while nobody reads them
+    for (int i = 0; i < count; i++) {
+      int longest = (i % 20 == 0 ? RpcLimits.DEFAULT.lineBytes() : 2000) - request.length();
+      stream.append("\n".repeat(random.nextInt(3))).append(request);
+      stream.append(" ".repeat(i % 40 == 0 ? longest : random.nextInt(longest))).append('\n');
+    }
+    try (RpcClient client = connect()) {
+      client.send(stream.toString());
+      for (int i = 0; i < count; i++) {
+        assertThat(client.readLine()).isEqualTo(VERSION_ANSWER);
+      }
     }
   }
 
