@@ -129,8 +129,21 @@ final class DiskFilling implements AutoCloseable {
             config.fetchBytes(),
             config.stopTimeoutMs());
     var disk = new NativeStripeDisk(stripes, metadata);
-    return LazyDisk.start(
-        settings, disk, metadata.format(), disk, source, DiskFilling::allocate, stripes::dropImage);
+    try {
+      return LazyDisk.start(
+          settings,
+          disk,
+          metadata.format(),
+          disk,
+          source,
+          DiskFilling::allocate,
+          stripes::dropImage);
+    } catch (IOException e) {
+      throw new IOException(
+          "disk %s with metadata_path %s: %s"
+              .formatted(config.path(), config.metadataPath().orElseThrow(), e.getMessage()),
+          e);
+    }
   }
 
   private static StripeBuffer allocate(String what, int bytes) {

@@ -10,6 +10,7 @@ import io.ubiblk.nativelib.NativeDiskFile;
 import io.ubiblk.nativelib.NativeDiskFile.DiskLook;
 import io.ubiblk.nativelib.NativeLog;
 import io.ubiblk.nativelib.NativeXts;
+import io.ubiblk.transcode.KeyGuard;
 import java.io.IOException;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -66,8 +67,9 @@ public final class MetadataDump {
    * Prints the metadata of the disk that {@code config} describes, as lines or as one JSON object.
    * Keys are taken out of {@code config}, which has a metadata_path.
    *
-   * @throws IOException if disk, image or metadata cannot be read, or do not fit each other; then
-   *     nothing was printed, unless it was {@code out} that failed
+   * @throws IOException if disk, image or metadata cannot be read, or do not fit each other, or if
+   *     the disk's keys are being changed or are others; then nothing was printed, unless it was
+   *     {@code out} that failed
    */
   public static void run(DeviceConfig config, boolean json, Appendable out) throws IOException {
     String path =
@@ -96,6 +98,7 @@ public final class MetadataDump {
               .formatted(config.path(), disk.byteLength(), 1 << SECTOR_SHIFT));
     }
     disk.holder().ifPresent(holder -> warn(config.path(), holder));
+    KeyGuard.check(config.path(), xts);
     Optional<String> holder = NativeDiskFile.look(path).holder();
     holder.ifPresent(who -> warn(path, who));
     int attempts = holder.isPresent() ? ATTEMPTS_BESIDE_A_WRITER : 1;

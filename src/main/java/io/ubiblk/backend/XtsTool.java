@@ -2,7 +2,6 @@
 package io.ubiblk.backend;
 
 import io.ubiblk.config.DeviceConfig;
-import io.ubiblk.nativelib.NativeXts;
 import io.ubiblk.nativelib.Terminal;
 import io.ubiblk.transcode.DiskReencryption;
 import io.ubiblk.transcode.SectorRecoding;
@@ -94,13 +93,12 @@ public final class XtsTool {
     }
     DiskTool.run(
         from,
-        (xts, log) -> {
-          try (NativeXts newKeys =
-                  NativeXts.create(to.encryptionKey().orElseThrow(), to.xtsEngine(), log);
-              ProgressPrinter progress = printer(reencryption.quiet(), err)) {
+        to,
+        (oldKeys, newKeys, log) -> {
+          try (ProgressPrinter progress = printer(reencryption.quiet(), err)) {
             DiskReencryption.run(
                 from,
-                xts.orElseThrow(),
+                oldKeys,
                 to,
                 newKeys,
                 new DiskReencryption.Options(

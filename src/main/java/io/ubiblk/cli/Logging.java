@@ -36,8 +36,13 @@ final class Logging {
         .map(text -> VARIABLE + " names no level; use off, error, warn, info, debug or trace");
   }
 
+  /** What a failure says, as one line of log; its kind if it says nothing. */
+  static String sentence(Throwable failure) {
+    return oneLine(failure.getMessage() != null ? failure.getMessage() : failure.toString());
+  }
+
   /** The text with whatever would start a second line of log replaced. */
   static String oneLine(String text) {
-    return text == null ? "" : text.replaceAll("\\p{Cntrl}", "?");
+    return text.replaceAll("\\p{Cntrl}", "?");
   }
 }

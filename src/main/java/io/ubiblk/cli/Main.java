@@ -111,7 +111,7 @@ public final class Main implements Runnable {
   private static int failed(Throwable e, String program) {
     var log = LoggerFactory.getLogger(program);
     if (e instanceof ConfigException || e instanceof IOException) {
-      log.error(Logging.oneLine(e.getMessage()));
+      log.error(Logging.sentence(e));
       log.debug("where it came from", e);
       return ExitCode.FAILED;
     }

@@ -19,6 +19,6 @@ public final class FailureReason {
     } else if (e instanceof FileSystemException failure) {
       return failure.getReason() != null ? failure.getReason() : failure.getClass().getSimpleName();
     }
-    return e.getMessage();
+    return e.getMessage() != null ? e.getMessage() : e.getClass().getSimpleName();
   }
 }

@@ -9,6 +9,7 @@ import io.ubiblk.secret.Secret;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.Optional;
 import java.util.regex.Pattern;
 
@@ -112,11 +113,18 @@ final class SourceFields {
   private static Secret openText(WrappedSecret wrapped, KeyEncryption kek) throws ConfigException {
     Secret secret = wrapped.open(kek);
     try {
-      secret.lend(bytes -> StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)));
+      secret.lend(SourceFields::checkText);
       return secret;
     } catch (CharacterCodingException e) {
       throw wrapped.error("is not UTF-8");
     }
+  }
+
+  /** Keeps nothing of what it decodes; the result means nothing. */
+  private static boolean checkText(byte[] bytes) throws CharacterCodingException {
+    var characters = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes));
+    Arrays.fill(characters.array(), '\0');
+    return true;
   }
 
   private static Written<KeyEncryption> archiveKek(ConfigFile file, Fields fields)

@@ -18,7 +18,8 @@ import java.util.concurrent.atomic.AtomicReference;
  * and the other spaces are filled as well.
  *
  * <p>This is made for the serial collector with the small heap that the launcher sets. With another
- * one it does no harm, and less good. One thread calls both methods.
+ * one it does no harm, and less good: in a heap of its full size it fills no more than half of
+ * that, so some may be left. One thread calls both methods.
  */
 public final class HeapTraces {
   private static final int MIB = 1 << 20;
@@ -98,12 +99,19 @@ public final class HeapTraces {
     long total = Runtime.getRuntime().totalMemory();
     List<byte[]> alive = new ArrayList<>();
     while (Runtime.getRuntime().totalMemory() <= total
-        && (long) alive.size() * OLD_PIECE_BYTES < FILLED_BYTES_MAX / 2) {
+        && (long) alive.size() * OLD_PIECE_BYTES < FILLED_BYTES_MAX / 2
+        && isHalfFree()) {
       alive.add(new byte[OLD_PIECE_BYTES]);
+      NEWEST.set(alive.get(0));
     }
-    NEWEST.set(alive.get(0));
     alive.clear();
     System.gc();
+  }
+
+  /** Whether more can be kept alive. The JVM ends a process whose heap does not suffice. */
+  private static boolean isHalfFree() {
+    Runtime jvm = Runtime.getRuntime();
+    return jvm.totalMemory() - jvm.freeMemory() < jvm.maxMemory() / 2;
   }
 
   /** Where the array lies now. */

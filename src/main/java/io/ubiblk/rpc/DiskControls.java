@@ -9,9 +9,10 @@ import java.util.OptionalInt;
 public interface DiskControls {
 
   /**
-   * Tries again now whatever could not be fetched and waits for its next attempt.
+   * Tries again now whatever could not be fetched and waits for its next attempt; while fetching in
+   * the background is off or paused, only what guests wait for.
    *
-   * @return how many stripes; empty for a disk without metadata
+   * @return how many stripes that are; empty for a disk without metadata
    */
   OptionalInt retry();
 

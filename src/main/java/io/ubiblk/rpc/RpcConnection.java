@@ -26,8 +26,15 @@ final class RpcConnection {
   private final RpcResponder responder;
   private final int lineBytesMax;
 
+  /** Filled up to its position; what was answered is moved out before the next read. */
   private ByteBuffer input;
+
+  /** Where in {@link #input} the next line begins. */
+  private int taken;
+
+  /** Up to where it has no newline. */
   private int scanned;
+
   private ByteBuffer output = ByteBuffer.allocate(0);
   private boolean inputEnded;
   private boolean finished;
@@ -66,7 +73,7 @@ final class RpcConnection {
       if (line != null) {
         lastRequestNs = nowNs;
         answer(line);
-      } else if (scanned > lineBytesMax) {
+      } else if (scanned - taken > lineBytesMax) {
         output = ByteBuffer.wrap(RpcResponder.lineTooLong(lineBytesMax));
         finished = true;
       } else {
@@ -94,21 +101,27 @@ final class RpcConnection {
   private byte[] nextLine() {
     while (scanned < input.position()) {
       if (input.get(scanned++) == '\n') {
-        return take(scanned - 1, scanned);
+        return take(scanned - 1);
       }
     }
-    return inputEnded && scanned > 0 && scanned <= lineBytesMax ? take(scanned, scanned) : null;
+    int left = scanned - taken;
+    return inputEnded && left > 0 && left <= lineBytesMax ? take(scanned) : null;
   }
 
-  private byte[] take(int length, int consumed) {
-    byte[] line = Arrays.copyOf(input.array(), length);
-    input.flip().position(consumed);
-    input.compact();
-    scanned = 0;
+  private byte[] take(int end) {
+    byte[] line = Arrays.copyOfRange(input.array(), taken, end);
+    taken = scanned;
     return line;
   }
 
+  /** Once per read, not per line: a buffer full of short lines would be moved for each of them. */
   private void makeRoom() {
+    if (taken > 0) {
+      input.flip().position(taken);
+      input.compact();
+      scanned -= taken;
+      taken = 0;
+    }
     if (!input.hasRemaining()) {
       int capacity = Math.min(input.capacity() * 2, lineBytesMax + 1);
       input = ByteBuffer.allocate(capacity).put(input.flip());

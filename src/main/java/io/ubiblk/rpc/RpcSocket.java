@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 package io.ubiblk.rpc;
 
+import io.ubiblk.config.FailureReason;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
@@ -8,6 +9,7 @@ import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
@@ -43,6 +45,17 @@ final class RpcSocket implements AutoCloseable {
 
   /** Listens at {@code path}, which must be free or hold a socket that nobody listens on. */
   static RpcSocket listen(Path path) throws IOException {
+    try {
+      return make(path);
+    } catch (FileSystemException e) {
+      String reason =
+          e instanceof NoSuchFileException ? "its directory does not exist" : FailureReason.of(e);
+      throw new IOException(
+          "rpc_socket_path: cannot make the socket %s: %s".formatted(path, reason), e);
+    }
+  }
+
+  private static RpcSocket make(Path path) throws IOException {
     Path absolute = path.toAbsolutePath();
     checkFree(absolute);
     Path directory = createPrivateDirectory(absolute);

@@ -158,10 +158,14 @@ final class FetchQueue {
     }
   }
 
-  /** Everything that has failed may be tried now; returns how many stripes waited for that. */
+  /**
+   * Everything that has failed may be tried now; returns how many stripes that are. Others than
+   * those that guests wait for are not tried, and not counted, while the background is off.
+   */
   int retryNow(long nowNs) {
     pause.interrupt();
-    return retries.makeAllDue(nowNs);
+    retries.makeAllDue(nowNs);
+    return retries.waitingCount(true) + (autofetch ? retries.waitingCount(false) : 0);
   }
 
   /** Turns the background on or off. */

@@ -148,7 +148,8 @@ public final class LazyDisk implements AutoCloseable {
 
   /**
    * Tries again now whatever has failed and waits for its time, the metadata file too; returns how
-   * many stripes. Any thread.
+   * many stripes. Those that no guest waits for are neither tried nor counted while fetching in the
+   * background is off or paused. Any thread.
    */
   public int retryNow() {
     committer.retryNow();
@@ -183,13 +184,18 @@ public final class LazyDisk implements AutoCloseable {
       committer.close();
       ended &= deadline.join(committing);
       if (!ended) {
-        committing.interrupt();
+        abandon();
         LOG.warn("fetching has not ended within {} ms", closeMs);
       }
     } catch (InterruptedException e) {
-      committing.interrupt();
+      abandon();
       Thread.currentThread().interrupt();
     }
+  }
+
+  private void abandon() {
+    fetcher.abandon();
+    committing.interrupt();
   }
 
   private void commit(StripeBuffer sectors) {

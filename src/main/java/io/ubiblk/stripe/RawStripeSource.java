@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 package io.ubiblk.stripe;
 
+import io.ubiblk.config.FailureReason;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.AsynchronousFileChannel;
 import java.nio.channels.ClosedChannelException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -49,17 +51,26 @@ public final class RawStripeSource implements StripeSource {
    * @param stripeBytes bytes of every stripe of the disk but the last
    */
   public static RawStripeSource open(Path path, int stripeBytes) throws IOException {
-    int kind = (Integer) Files.getAttribute(path, "unix:mode") & MODE_KIND;
-    if (kind != MODE_FILE && kind != MODE_BLOCK_DEVICE) {
-      throw new IOException(path + " is neither a file nor a block device");
-    }
-    AsynchronousFileChannel channel =
-        AsynchronousFileChannel.open(path, Set.of(StandardOpenOption.READ), new CallingThread());
+    AsynchronousFileChannel channel = channel(path);
     try {
       return new RawStripeSource(path, channel, channel.size(), stripeBytes);
     } catch (IOException e) {
       channel.close();
       throw e;
+    }
+  }
+
+  private static AsynchronousFileChannel channel(Path path) throws IOException {
+    try {
+      int kind = (Integer) Files.getAttribute(path, "unix:mode") & MODE_KIND;
+      if (kind != MODE_FILE && kind != MODE_BLOCK_DEVICE) {
+        throw new IOException(path + " is neither a file nor a block device");
+      }
+      return AsynchronousFileChannel.open(
+          path, Set.of(StandardOpenOption.READ), new CallingThread());
+    } catch (FileSystemException e) {
+      throw new IOException(
+          "cannot open the raw image %s: %s".formatted(path, FailureReason.of(e)), e);
     }
   }
 

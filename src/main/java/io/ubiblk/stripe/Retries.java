@@ -83,17 +83,19 @@ final class Retries {
     failed.remove(stripe);
   }
 
-  /** The time of all that wait comes now; returns how many. */
-  int makeAllDue(long nowNs) {
-    int count = 0;
+  /** The time of all that wait comes now. */
+  void makeAllDue(long nowNs) {
     for (NavigableSet<Retry> set : List.of(demanded, background)) {
       List<Retry> all = List.copyOf(set);
       set.clear();
       all.forEach(retry -> retry.dueNs = nowNs);
       set.addAll(all);
-      count += all.size();
     }
-    return count;
+  }
+
+  /** Stripes that wait for their time, or to be tried now that it has come. */
+  int waitingCount(boolean waited) {
+    return of(waited).size();
   }
 
   /** Stripes that have failed and are not committed. */

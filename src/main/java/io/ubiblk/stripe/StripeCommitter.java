@@ -136,7 +136,8 @@ final class StripeCommitter {
   }
 
   /** Leaves only those stripes in the group whose content is durable. */
-  private void keepDurableContent(CommitGroup group, Listener listener) {
+  private void keepDurableContent(CommitGroup group, Listener listener)
+      throws InterruptedException {
     if (!group.stale().isEmpty()) {
       handBack(group, group.stale(), listener, new IOException("a sync has failed since"));
     }
@@ -148,6 +149,7 @@ final class StripeCommitter {
       disk.syncBase();
       checkNoSyncHasFailed(group);
     } catch (IOException | RuntimeException e) {
+      checkNotAbandoned();
       handBack(group, (BitSet) group.fetched().clone(), listener, e);
     }
   }

@@ -51,6 +51,9 @@ final class StripeFetcher implements StripeCommitter.Listener {
   private AutofetchState autofetch = AutofetchState.OFF;
   private boolean completing;
 
+  /** The disk may be closed: nothing but a call that is in progress may touch it. */
+  private boolean abandoned;
+
   /**
    * @param whenComplete called once, by a worker, when every stripe is fetched and the source, if
    *     there was one, is closed
@@ -102,6 +105,9 @@ final class StripeFetcher implements StripeCommitter.Listener {
   void demand(int stripe, boolean write) {
     locked(
         () -> {
+          if (abandoned) {
+            return;
+          }
           int flags = disk.flags(stripe);
           boolean markWritten = write && trackWritten && (flags & StripeFlags.WRITTEN) == 0;
           if (StripeFlags.mustBeFetched(flags)) {
@@ -148,7 +154,6 @@ final class StripeFetcher implements StripeCommitter.Listener {
     long startedNs = ticker.nowNs();
     try {
       readable(stripe, copier.copy(stripe, buffer));
-      disk.wake();
     } catch (IOException e) {
       failed(stripe, startedNs, e);
     }
@@ -157,24 +162,37 @@ final class StripeFetcher implements StripeCommitter.Listener {
   private void readable(int stripe, long syncFailures) {
     locked(
         () -> {
+          if (abandoned) {
+            return;
+          }
           queue.readable(stripe);
           int flags = disk.flags(stripe);
           disk.publish(stripe, StripeFlags.READABLE, StripeFlags.READ_ASKED);
           boolean write = writeWaits.get(stripe);
           boolean mark = write && trackWritten && (flags & StripeFlags.WRITTEN) == 0;
           commits.addFetched(stripe, syncFailures, write, mark);
+          disk.wake();
         });
   }
 
   private void failed(int stripe, long startedNs, Throwable cause) {
-    failures.failed("stripe " + stripe, cause);
-    locked(() -> queue.failed(stripe, startedNs, ticker.nowNs()));
+    locked(
+        () -> {
+          if (abandoned) {
+            return;
+          }
+          failures.failed("stripe " + stripe, cause);
+          queue.failed(stripe, startedNs, ticker.nowNs());
+        });
   }
 
   @Override
   public void committed(CommitGroup group) {
     locked(
         () -> {
+          if (abandoned) {
+            return;
+          }
           long nowNs = ticker.nowNs();
           BitSet stripes = group.fetched();
           queue.committed(stripes, nowNs);
@@ -190,17 +208,20 @@ final class StripeFetcher implements StripeCommitter.Listener {
 
   @Override
   public void handedBack(BitSet stripes, Throwable cause) {
-    failures.failed("making stripes durable", cause);
     locked(
         () -> {
+          if (abandoned) {
+            return;
+          }
+          failures.failed("making stripes durable", cause);
           stripes.stream().forEach(stripe -> disk.publish(stripe, 0, StripeFlags.READABLE));
           queue.handedBack(stripes, ticker.nowNs());
           workers.changed();
+          disk.wake();
         });
-    disk.wake();
   }
 
-  /** Everything that waits for its next attempt is tried now; returns how many stripes. */
+  /** As {@link FetchQueue#retryNow}. */
   int retryNow() {
     return locked(
         () -> {
@@ -248,6 +269,20 @@ final class StripeFetcher implements StripeCommitter.Listener {
     return workers.join(deadline);
   }
 
+  /**
+   * Asks the workers to end, waits for none of them, and closes the source. Once this has returned
+   * the disk is touched no more, but by calls to it that are in progress.
+   */
+  void abandon() {
+    copier.stop();
+    workers.stop();
+    locked(
+        () -> {
+          abandoned = true;
+        });
+    source.close();
+  }
+
   private AutofetchState state() {
     return tally.missingCount() == 0 ? AutofetchState.DONE : autofetch;
   }
@@ -261,7 +296,10 @@ final class StripeFetcher implements StripeCommitter.Listener {
     if (source.close()) {
       LOG.info("every stripe is fetched; the stripe source is closed");
     }
-    whenComplete.run();
+    boolean late = locked(() -> abandoned);
+    if (!late) {
+      whenComplete.run();
+    }
   }
 
   private <T> T locked(Supplier<T> body) {

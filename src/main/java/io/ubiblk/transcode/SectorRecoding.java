@@ -74,12 +74,11 @@ public final class SectorRecoding {
       NativeLog log,
       Progress progress)
       throws IOException {
+    NativeDiskFile.DiskLook look = NativeDiskFile.look(input);
     if (Files.exists(Path.of(output)) && Files.isSameFile(Path.of(input), Path.of(output))) {
       throw new IOException(input + " is input and output at once");
     }
-    NativeDiskFile.look(input)
-        .holder()
-        .ifPresent(holder -> LOG.warn("{} is in use by {} and may change", input, holder));
+    look.holder().ifPresent(holder -> LOG.warn("{} is in use by {} and may change", input, holder));
     try (NativeDiskFile in =
         NativeDiskFile.open(
             input, NativeDiskFile.Access.READ, DirectIo.AUTO, SECTOR_BYTES, 0, log)) {

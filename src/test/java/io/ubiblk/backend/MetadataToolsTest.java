@@ -103,6 +103,28 @@ class MetadataToolsTest {
     assertThatThrownBy(() -> dump(false, raw())).hasMessageContaining("enciphered with other keys");
   }
 
+  @Test
+  void the_metadata_of_a_half_re_encrypted_disk_is_not_printed() throws Exception {
+    MetadataInit.run(config(raw(), KEYS), version("2.0"));
+    Files.writeString(
+        directory.resolve("disk.raw.ubiblk-keys"),
+        """
+        version=1
+        state=reencrypting
+        disk=%s
+        command=xts --resume
+        journal=/journal
+        journal_id=%s
+        sectors=8192
+        salt=%s
+        old_check=%s
+        new_check=%s
+        """
+            .formatted(disk, "11".repeat(16), "22".repeat(32), "33".repeat(32), "44".repeat(32)));
+    assertThatThrownBy(() -> dump(false, raw(), KEYS))
+        .hasMessage(disk + " is half re-encrypted; this finishes it: xts --resume");
+  }
+
   @ParameterizedTest
   @CsvSource({
     "0, ''",

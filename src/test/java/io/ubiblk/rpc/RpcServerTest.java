@@ -21,6 +21,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Random;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -119,6 +120,26 @@ class RpcServerTest {
       assertThat(client.readLine())
           .isEqualTo("{\"error\":\"invalid request: the line is longer than 65536 bytes\"}");
       assertThat(client.readLine()).isNull();
+    }
+  }
+
+  /** Reads end anywhere in a line, and have the end of one, whole ones and the beginning of one. */
+  @Test
+  void answers_every_line_of_a_stream_whatever_their_lengths() throws IOException {
+    String request = "{\"command\":\"version\"}";
+    Random random = new Random(1);
+    StringBuilder stream = new StringBuilder();
+    int count = 100; // their answers fit into the socket while nobody reads them
+    for (int i = 0; i < count; i++) {
+      int longest = (i % 20 == 0 ? RpcLimits.DEFAULT.lineBytes() : 2000) - request.length();
+      stream.append("\n".repeat(random.nextInt(3))).append(request);
+      stream.append(" ".repeat(i % 40 == 0 ? longest : random.nextInt(longest))).append('\n');
+    }
+    try (RpcClient client = connect()) {
+      client.send(stream.toString());
+      for (int i = 0; i < count; i++) {
+        assertThat(client.readLine()).isEqualTo(VERSION_ANSWER);
+      }
     }
   }
 
@@ -353,10 +374,20 @@ class RpcServerTest {
 
   @Test
   void names_the_directory_that_is_missing() {
-    Path missing = directory.resolve("missing/rpc.sock");
-    assertThatThrownBy(() -> RpcServer.start(missing, RpcLimits.DEFAULT, "1.2.3", disk, disk))
+    Path path = directory.resolve("none/rpc.sock");
+    assertThatThrownBy(() -> RpcServer.start(path, RpcLimits.DEFAULT, "1.2.3", disk, disk))
         .isInstanceOf(IOException.class)
-        .hasMessageContaining("missing");
+        .hasMessage(
+            "rpc_socket_path: cannot make the socket %s: its directory does not exist"
+                .formatted(path));
+  }
+
+  @Test
+  void names_the_path_whose_directory_is_none() throws IOException {
+    Path path = Files.createFile(directory.resolve("file")).resolve("rpc.sock");
+    assertThatThrownBy(() -> RpcServer.start(path, RpcLimits.DEFAULT, "1.2.3", disk, disk))
+        .isInstanceOf(IOException.class)
+        .hasMessage("rpc_socket_path: cannot make the socket %s: Not a directory".formatted(path));
   }
 
   @Test

@@ -278,6 +278,23 @@ class FetchQueueTest {
   }
 
   @Test
+  void an_operator_is_not_told_of_stripes_that_a_paused_background_does_not_try() {
+    queue.setAutofetch(true);
+    queue.demand(1, nowNs);
+    assertThat(take()).isEqualTo(1);
+    assertThat(take()).isEqualTo(0);
+    fail(1);
+    fail(0);
+    queue.setAutofetch(false);
+    assertThat(queue.retryNow(nowNs)).isEqualTo(1);
+    assertThat(take()).isEqualTo(1);
+    assertThat(take()).isEqualTo(FetchQueue.NONE);
+    assertThat(queue.retryNow(nowNs)).isZero();
+    queue.setAutofetch(true);
+    assertThat(take()).isEqualTo(0);
+  }
+
+  @Test
   void what_is_handed_back_is_fetched_again_and_stays_demanded() {
     queue.demand(3, nowNs);
     assertThat(take()).isEqualTo(3);

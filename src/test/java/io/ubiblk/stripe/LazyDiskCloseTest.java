@@ -108,6 +108,59 @@ class LazyDiskCloseTest extends LazyDiskHarness {
   }
 
   @Test
+  void a_failed_sync_that_was_left_to_itself_touches_the_disk_no_more() throws IOException {
+    lazy.start(new LazyDiskSettings(false, false, 2, 1 << 20, 50));
+    lazy.faults.hold("syncBase");
+    lazy.faults.fail("syncBase", 1);
+    lazy.read(0);
+    lazy.untilHeld("syncBase");
+    lazy.close();
+    lazy.faults.forget();
+    lazy.faults.release("syncBase");
+    Eventually.until("the committer ends", () -> lazy.buffers.get() == 0);
+    assertThat(lazy.faults.events()).isEmpty();
+  }
+
+  @Test
+  void a_write_that_was_left_to_itself_touches_the_disk_no_more() throws IOException {
+    lazy.start(new LazyDiskSettings(false, false, 2, 1 << 20, 50));
+    lazy.faults.hold("write 0");
+    lazy.read(0);
+    lazy.untilHeld("write 0");
+    lazy.close();
+    lazy.faults.forget();
+    lazy.faults.release("write 0");
+    Eventually.until("the worker ends", () -> lazy.buffers.get() == 0);
+    assertThat(lazy.faults.events()).isEmpty();
+  }
+
+  @Test
+  void a_failed_write_that_was_left_to_itself_is_no_failure_to_report() throws IOException {
+    lazy.start(new LazyDiskSettings(false, false, 2, 1 << 20, 50));
+    lazy.faults.hold("write 0");
+    lazy.faults.fail("write 0", 1);
+    lazy.read(0);
+    lazy.untilHeld("write 0");
+    lazy.close();
+    lazy.faults.forget();
+    lazy.faults.release("write 0");
+    Eventually.until("the worker ends", () -> lazy.buffers.get() == 0);
+    assertThat(lazy.faults.events()).isEmpty();
+    assertThat(progress().lastFailure()).isEmpty();
+  }
+
+  @Test
+  void a_source_that_hangs_while_it_is_closed_completes_nothing_afterwards() throws IOException {
+    lazy.faults.hold("close");
+    lazy.start(new LazyDiskSettings(false, true, 2, 1 << 20, 50));
+    lazy.untilHeld("close");
+    lazy.close();
+    lazy.faults.release("close");
+    Eventually.until("the worker ends", () -> lazy.buffers.get() == 0);
+    assertThat(lazy.completed.get()).isZero();
+  }
+
+  @Test
   void closing_gives_up_a_metadata_file_that_cannot_be_written() throws IOException {
     begin(lazy, ON_DEMAND);
     lazy.faults.failAlways("syncMetadata");

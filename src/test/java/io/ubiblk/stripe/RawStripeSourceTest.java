@@ -11,7 +11,6 @@ import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
@@ -235,8 +234,15 @@ class RawStripeSourceTest {
     assertThatThrownBy(() -> RawStripeSource.open(Path.of("/dev/null"), STRIPE))
         .isInstanceOf(IOException.class)
         .hasMessageContaining("neither");
-    assertThatThrownBy(() -> RawStripeSource.open(directory.resolve("missing"), STRIPE))
-        .isInstanceOf(NoSuchFileException.class);
+    Path missing = directory.resolve("missing");
+    assertThatThrownBy(() -> RawStripeSource.open(missing, STRIPE))
+        .isInstanceOf(IOException.class)
+        .hasMessage("cannot open the raw image %s: it does not exist", missing);
+    image(1);
+    Path below = path().resolve("image");
+    assertThatThrownBy(() -> RawStripeSource.open(below, STRIPE))
+        .isInstanceOf(IOException.class)
+        .hasMessage("cannot open the raw image %s: Not a directory", below);
   }
 
   @Test

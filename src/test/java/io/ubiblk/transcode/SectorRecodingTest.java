@@ -150,8 +150,16 @@ class SectorRecodingTest {
         .hasMessageContaining("700 bytes, is not a multiple of 512");
     Path empty = Files.write(directory.resolve("empty"), new byte[0]);
     assertThatThrownBy(() -> run(empty, Direction.DECODE, ALL)).hasMessageContaining("is empty");
-    assertThatThrownBy(() -> run(directory.resolve("none"), Direction.DECODE, ALL))
-        .isInstanceOf(IOException.class);
+  }
+
+  @Test
+  void an_input_that_is_missing_is_told_whether_or_not_the_output_is_there() throws IOException {
+    Path none = directory.resolve("none");
+    String sentence = "cannot read " + none + ": No such file or directory";
+    assertThatThrownBy(() -> run(none, Direction.DECODE, ALL)).hasMessage(sentence);
+    Files.write(output, new byte[] {1});
+    assertThatThrownBy(() -> run(none, Direction.DECODE, ALL)).hasMessage(sentence);
+    assertThat(Files.readAllBytes(output)).containsExactly(1);
   }
 
   @Test
