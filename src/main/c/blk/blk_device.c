@@ -54,6 +54,12 @@ int blk_device_open(const struct blk_device_params *params, struct xts *xts, str
         free(device);
         return result;
     }
+    device->sync_fd = disk_file_open_for_sync(&device->file, error);
+    if (device->sync_fd < 0) {
+        result = device->sync_fd;
+        blk_device_close(device);
+        return result;
+    }
     device->log = log;
     device_fill(device, params);
     for (uint32_t i = 0; i < params->queue_count; i++) {
@@ -75,6 +81,8 @@ void blk_device_close(struct blk_device *device)
     blk_lazy_detach(device->lazy);
     for (uint32_t i = 0; i < device->queue_count; i++)
         queue_stats_destroy(device->stats[i]);
+    if (device->sync_fd >= 0)
+        close(device->sync_fd);
     disk_file_close(&device->file);
     free(device);
 }
@@ -102,8 +110,8 @@ int blk_device_sync(struct blk_device *device)
     int sticky = blk_device_sticky_errno(device);
     if (sticky)
         return -sticky;
-    if (fdatasync(device->file.fd) == 0)
-        return 0;
+    if (fdatasync(device->sync_fd) == 0)
+        return -blk_device_sticky_errno(device); /* others may have failed meanwhile */
     int failure = errno;
     blk_device_fsync_failed(device, failure);
     return -failure;

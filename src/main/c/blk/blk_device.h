@@ -43,6 +43,7 @@ struct blk_lazy;
 
 struct blk_device {
     struct disk_file file;
+    int sync_fd;           /* a description of our own for blk_device_sync, see blk_queue.c */
     struct xts *xts;       /* kept; NULL: plain disk */
     struct blk_lazy *lazy; /* NULL: every stripe is there, and nobody tracks writes */
     struct log *log;

@@ -46,8 +46,8 @@ struct blk_queue {
     bool image_used;          /* the engine refers to the image */
     uint32_t read_through;    /* requests that may be read from it */
     struct blk_request_list waiting;
-    struct blk_request *flush;       /* whose sync is the one with the engine; NULL: none is */
-    struct blk_request_list flushes; /* others that share it */
+    struct blk_request *flush;       /* issued, or about to be, for all that share its sync */
+    struct blk_request_list flushes; /* the others of them */
     struct blk_request_list flushes_to_come; /* that share the next one */
     struct blk_request_list done;
     struct op_list commands; /* collected */

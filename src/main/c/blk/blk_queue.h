@@ -115,9 +115,9 @@ bool blk_queue_withdraw(struct blk_queue *queue, struct blk_request *request);
 /* Ends every request that waits for a stripe with -ETIMEDOUT; with the next submit. */
 void blk_queue_expire_held(struct blk_queue *queue);
 
-/* Leaves out what is still to be issued of requests of more than the device's seg_size_max times
- * seg_count_max bytes, which are carried out although no driver needs that many: they end with
- * -ETIMEDOUT once what was issued has ended. False when there is none such; with the next submit.
+/* Leaves out what the engine has not been given yet of requests, where that is more than the
+ * device's seg_size_max times seg_count_max bytes, which no driver needs: they end with -ETIMEDOUT
+ * once what it has been given has ended. False when there is none such; with the next submit.
  */
 bool blk_queue_expire_oversized(struct blk_queue *queue);
 

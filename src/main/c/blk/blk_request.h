@@ -7,7 +7,7 @@
  *
  *   from                        to         by
  *   FREE                        PARSED     the transport popped it
- *   PARSED                      WAITING    it must wait (a stripe, a piece, a buffer)
+ *   PARSED                      WAITING    it must wait (a stripe, a piece, a buffer, a sync)
  *   WAITING                     FREE       taken back: it waited for a stripe when its ring stopped
  *   PARSED, WAITING             IN_FLIGHT  all of it is with the engine
  *   PARSED, WAITING, IN_FLIGHT  DONE       completion or refusal
@@ -60,7 +60,7 @@ struct blk_request {
     uint32_t pieces; /* with the engine */
     uint64_t started_ns;
     struct stripe_waiter waiter; /* while it waits for a stripe */
-    struct blk_request *next;    /* in the one list that the state implies */
+    struct blk_request *next;    /* in the one list that it is in */
     struct iovec inline_iov[BLK_REQUEST_SEGMENTS_INLINE];
 };
 

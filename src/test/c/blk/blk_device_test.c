@@ -6,15 +6,19 @@
 #include "support/cmocka_test.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "support/aborts.h"
 
 static int fdatasync_errno;
+static int fdatasync_fd; /* of the last call */
 static uint32_t fdatasync_count;
+static struct blk_device *failing_meanwhile; /* another thread is told of lost data first */
 static bool calloc_fails;
 static uint32_t aligned_alloc_countdown;
 
@@ -27,7 +31,11 @@ void *__wrap_aligned_alloc(size_t alignment, size_t byte_len);
 int __wrap_fdatasync(int fd)
 {
     assert_true(fd >= 0);
+    fdatasync_fd = fd;
     fdatasync_count++;
+    if (failing_meanwhile) {
+        blk_device_fsync_failed(failing_meanwhile, EIO);
+    }
     errno = fdatasync_errno;
     return fdatasync_errno ? -1 : 0;
 }
@@ -214,6 +222,33 @@ static void syncs_the_disk(void **state)
     blk_device_close(device);
 }
 
+/* The kernel tells a description of lost data once: not that through which others write durably. */
+static void syncs_through_a_description_of_its_own(void **state)
+{
+    struct fixture *f = *state;
+    struct blk_device *device = open_device(f);
+    struct stat disk, synced;
+    assert_int_equal(0, blk_device_sync(device));
+    assert_int_equal(0, fstat(device->file.fd, &disk));
+    assert_int_equal(0, fstat(fdatasync_fd, &synced));
+    assert_int_equal(disk.st_ino, synced.st_ino);
+    assert_int_equal(512, lseek(fdatasync_fd, 512, SEEK_SET)); /* another position: not a copy */
+    assert_int_equal(0, lseek(device->file.fd, 0, SEEK_CUR));
+    const int fd = fdatasync_fd;
+    blk_device_close(device);
+    assert_int_equal(-1, fcntl(fd, F_GETFD));
+}
+
+static void believes_no_sync_during_which_another_failed(void **state)
+{
+    struct fixture *f = *state;
+    struct blk_device *device = open_device(f);
+    failing_meanwhile = device;
+    assert_int_equal(-EIO, blk_device_sync(device));
+    failing_meanwhile = NULL;
+    blk_device_close(device);
+}
+
 static void never_syncs_again_after_a_failure(void **state)
 {
     struct fixture *f = *state;
@@ -262,6 +297,8 @@ int main(void)
         TEST(reports_that_memory_is_short),
         TEST(asserts_the_ranges_of_the_configuration),
         TEST(syncs_the_disk),
+        TEST(syncs_through_a_description_of_its_own),
+        TEST(believes_no_sync_during_which_another_failed),
         TEST(never_syncs_again_after_a_failure),
         TEST(keeps_and_logs_the_first_failure_only),
     };

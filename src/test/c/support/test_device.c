@@ -23,6 +23,7 @@ static void make_file(struct test_device *test, uint64_t byte_len)
     test->disk = mmap(NULL, byte_len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     assert(test->disk != MAP_FAILED);
     test->device.file = (struct disk_file){.fd = fd, .byte_len = byte_len, .offset_align = 1};
+    test->device.sync_fd = fd;
 }
 
 static struct xts *make_cipher(void)

@@ -7,6 +7,7 @@
 #include "support/cmocka_test.h"
 
 #include <errno.h>
+#include <linux/virtio_blk.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "io/io_engine.h"
+#include "mem/buffer_pool.h"
 #include "support/device_ring.h"
 #include "support/test_device.h"
 
@@ -287,6 +289,45 @@ static void a_stop_ends_with_what_a_broken_engine_had_left(void **state)
     atomic_store(&wait_result, 0);
 }
 
+/* Makes a request larger than any that drivers are told to send, by way of its one data segment. */
+static uint8_t *add_oversized(uint32_t byte_len)
+{
+    struct vring_desc *desc = fixture.ring.queue.driver.desc;
+    uint64_t gpa = guest_ram_alloc(&fixture.ring.ram, 0, byte_len, 4096, 0);
+    uint16_t head = device_ring_add(&fixture.ring, 0, 0, 0, 512);
+    desc[desc[head].next].addr = gpa;
+    desc[desc[head].next].len = byte_len;
+    return guest_ram_host(&fixture.ring.ram, gpa, byte_len);
+}
+
+static void a_stop_does_not_wait_for_what_is_left_of_an_oversized_request(void **state)
+{
+    const struct test_device_params params = {.queue_size = SIZE,
+                                              .sync_engine = true,
+                                              .encrypted = true,
+                                              .bounce_bytes = BUFFER_POOL_BYTES_MIN};
+    (void)state;
+    test_device_destroy(fixture.test);
+    fixture.test = test_device_create(&params);
+    assert_int_equal(0, create());
+    const uint32_t byte_len = 1 << 20;
+    const uint8_t *data = add_oversized(byte_len);
+    assert_non_null(data);
+    virtq_driver_publish(&fixture.ring.queue.driver);
+    atomic_store(&reap_withheld, true); /* so the bounce buffers do not come back */
+    atomic_store(&wait_result, -EBADR);
+    assert_int_equal(0, run(VHOST_COMMAND_START));
+    atomic_store(&sleeps_withheld, 2);
+    assert_int_equal(0, run(VHOST_COMMAND_STOP));
+    assert_int_equal(1, fixture.command.next_avail);
+    assert_int_equal(VIRTIO_BLK_S_IOERR, device_ring_status(&fixture.ring, 0));
+    for (uint32_t i = byte_len / 2; i < byte_len; i++)
+        assert_int_equal(0, data[i]); /* a disk of zeros, deciphered, has none */
+    vhost_queue_destroy(fixture.queue);
+    fixture.queue = NULL;
+    atomic_store(&wait_result, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -298,6 +339,7 @@ int main(void)
         TEST(starts_and_moves_no_ring_without_memory),
         TEST(obeys_commands_although_its_engine_broke),
         TEST(a_stop_ends_with_what_a_broken_engine_had_left),
+        TEST(a_stop_does_not_wait_for_what_is_left_of_an_oversized_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
