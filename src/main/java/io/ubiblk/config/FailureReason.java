@@ -21,4 +21,9 @@ public final class FailureReason {
     }
     return e.getMessage() != null ? e.getMessage() : e.getClass().getSimpleName();
   }
+
+  /** The same where the file was to be made: what is not there is its directory. */
+  public static String ofMaking(IOException e) {
+    return e instanceof NoSuchFileException ? "its directory does not exist" : of(e);
+  }
 }

@@ -7,7 +7,6 @@ import java.nio.channels.FileChannel;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
@@ -121,10 +120,8 @@ public final class PrivateFile {
           path, Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE), OWNER_ONLY);
     } catch (FileAlreadyExistsException e) {
       throw new IOException(path + ": is there already, and is not overwritten", e);
-    } catch (NoSuchFileException e) {
-      throw new IOException(path + ": cannot be made: its directory does not exist", e);
     } catch (IOException e) {
-      throw failure(path, "cannot be made", e);
+      throw new IOException(path + ": cannot be made: " + FailureReason.ofMaking(e), e);
     }
   }
 

@@ -48,10 +48,10 @@ final class RpcSocket implements AutoCloseable {
     try {
       return make(path);
     } catch (FileSystemException e) {
-      String reason =
-          e instanceof NoSuchFileException ? "its directory does not exist" : FailureReason.of(e);
       throw new IOException(
-          "rpc_socket_path: cannot make the socket %s: %s".formatted(path, reason), e);
+          "rpc_socket_path: cannot make the socket %s: %s"
+              .formatted(path, FailureReason.ofMaking(e)),
+          e);
     }
   }
 

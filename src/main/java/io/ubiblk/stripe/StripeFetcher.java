@@ -296,10 +296,12 @@ final class StripeFetcher implements StripeCommitter.Listener {
     if (source.close()) {
       LOG.info("every stripe is fetched; the stripe source is closed");
     }
-    boolean late = locked(() -> abandoned);
-    if (!late) {
-      whenComplete.run();
-    }
+    locked(
+        () -> {
+          if (!abandoned) {
+            whenComplete.run();
+          }
+        });
   }
 
   private <T> T locked(Supplier<T> body) {

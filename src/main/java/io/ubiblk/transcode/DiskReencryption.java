@@ -164,16 +164,20 @@ public final class DiskReencryption {
     try {
       copyTo(to.path(), content, coverage, to.directIo(), options.threads(), log, progress);
     } catch (IOException | RuntimeException e) {
-      removeMetadataOfNothing(to);
+      removeMetadataOfNothing(to, e);
       throw e;
     }
   }
 
   /** The disk may have its name although that is not durable: then it needs its metadata. */
-  private static void removeMetadataOfNothing(DeviceConfig to) throws IOException {
+  private static void removeMetadataOfNothing(DeviceConfig to, Exception cause) {
     if (to.metadataPath().isPresent()
         && !Files.exists(Path.of(to.path()), LinkOption.NOFOLLOW_LINKS)) {
-      DurableFiles.delete(Path.of(to.metadataPath().get()));
+      try {
+        DurableFiles.delete(Path.of(to.metadataPath().get()));
+      } catch (IOException e) {
+        cause.addSuppressed(e);
+      }
     }
   }
 

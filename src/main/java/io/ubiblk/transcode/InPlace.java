@@ -105,7 +105,7 @@ final class InPlace {
             ? Optional.of(Witness.read(disk.targets(), upcoming.get(), scratch.bytes()))
             : Optional.empty();
     JournalHeader header =
-        new JournalHeader(JournalId.random(settings.random()), layout, disk.path(), first);
+        new JournalHeader(JournalId.random(settings.random()), layout, markers.path(), first);
     Journal journal = create(header, scratch);
     KeyCheck check = KeyCheck.random(settings.random());
     KeyMarker marker =
@@ -131,7 +131,7 @@ final class InPlace {
 
   private Journal create(JournalHeader header, NativeBuffer scratch) throws IOException {
     long sectorCount = header.layout().sectorCount();
-    SectorStore store = journals.create(sectorCount);
+    SectorStore store = journals.create(header);
     try {
       Journal journal = Journal.create(store, header, scratch.bytes());
       journals.publish();

@@ -65,8 +65,8 @@ final class Journal {
             .orElseThrow(() -> new IOException(store.path() + " is no journal, or damaged"));
     if (!header.id().equals(id)) {
       throw new IOException(
-          "%s is another journal (%s, of %s) than the one that was begun for this disk (%s)"
-              .formatted(store.path(), header.id(), header.disk(), id));
+          "%s is another journal (%s, of the marker %s) than was begun for this disk (%s)"
+              .formatted(store.path(), header.id(), header.marker(), id));
     } else if (store.sectorCount() < header.layout().sectorCount()) {
       throw new IOException(store.path() + " was cut short: the journal is damaged");
     }

@@ -10,10 +10,10 @@ import java.io.IOException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
 import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -62,15 +62,15 @@ final class JournalFile implements JournalFiles, AutoCloseable {
   }
 
   @Override
-  public SectorStore create(long sectorCount) throws IOException {
-    removeLeftOver(path);
-    removeLeftOver(unfinished());
+  public SectorStore create(JournalHeader header) throws IOException {
+    long sectorCount = header.layout().sectorCount();
+    removeLeftOver(path, header);
+    removeLeftOver(unfinished(), header);
     try {
       Files.createFile(unfinished(), OWNER_ONLY);
     } catch (FileSystemException e) {
-      String reason =
-          e instanceof NoSuchFileException ? "its directory does not exist" : FailureReason.of(e);
-      throw new IOException("cannot make the journal %s: %s".formatted(unfinished(), reason), e);
+      throw new IOException(
+          "cannot make the journal %s: %s".formatted(unfinished(), FailureReason.ofMaking(e)), e);
     }
     NativeDiskFile made =
         NativeDiskFile.create(
@@ -96,22 +96,23 @@ final class JournalFile implements JournalFiles, AutoCloseable {
   }
 
   /**
-   * Removes a journal that nothing came of. What is no journal may be anything, and one that has
-   * something in it may be all that saves some disk; another disk's is needed even if it is empty.
+   * Removes a journal of this disk that nothing came of. What is no journal may be anything, and
+   * one that has something in it may be all that saves some disk; another disk's is needed even if
+   * it is empty. Names go from disk to disk, so the disk must be as that journal found it, too.
    */
-  private void removeLeftOver(Path there) throws IOException {
+  private void removeLeftOver(Path there, JournalHeader header) throws IOException {
     if (!Files.exists(there, LinkOption.NOFOLLOW_LINKS)) {
       return;
     } else if (!Files.isRegularFile(there, LinkOption.NOFOLLOW_LINKS)) {
       throw new IOException(there + " is not a regular file, and so cannot be the journal");
     } else if (Files.size(there) > 0) {
-      refuseWhatIsNeeded(there);
+      refuseWhatIsNeeded(there, header);
     }
     LOG.info("{}: a journal that nothing came of is removed", there);
     DurableFiles.delete(there);
   }
 
-  private void refuseWhatIsNeeded(Path there) throws IOException {
+  private void refuseWhatIsNeeded(Path there, JournalHeader mine) throws IOException {
     try (NativeDiskFile left = open(there);
         NativeBuffer scratch = NativeBuffer.allocate("a header", SlotDescriptor.BYTES)) {
       if (left.nextData(0) == left.byteLength()) {
@@ -126,20 +127,17 @@ final class JournalFile implements JournalFiles, AutoCloseable {
       }
       Optional<JournalHeader> header = JournalHeader.read(scratch.bytes());
       if (header.isPresent()
-          && (!isThisDisk(header.get().disk())
+          && (!header.get().marker().equals(mine.marker())
+              || !header.get().begin().equals(mine.begin())
               || !Journal.open(store, header.get().id(), scratch.bytes())
                   .newestSlots(scratch.bytes())
                   .isEmpty())) {
         throw new IOException(
-            "%s is the journal of %s, which may be half re-encrypted: give another --journal"
-                .formatted(there, header.get().disk()));
+            "%s is the journal of a disk that may be half re-encrypted (its marker is %s): give"
+                    .formatted(there, header.get().marker())
+                + " another --journal, or remove it if no disk's marker names it");
       }
     }
-  }
-
-  private boolean isThisDisk(String path) throws IOException {
-    return path.equals(disk)
-        || (Files.exists(Path.of(path)) && Files.isSameFile(Path.of(path), Path.of(disk)));
   }
 
   private NativeDiskFile open(Path where) throws IOException {
@@ -176,9 +174,10 @@ final class JournalFile implements JournalFiles, AutoCloseable {
   @Override
   public void delete(String begun, JournalId id) throws IOException {
     close();
-    Path there = where(begun);
-    if (Files.isRegularFile(there, LinkOption.NOFOLLOW_LINKS) && isJournal(there, id)) {
-      DurableFiles.delete(there);
+    for (Path there : List.of(where(begun), Path.of(begun))) {
+      if (Files.isRegularFile(there, LinkOption.NOFOLLOW_LINKS) && isJournal(there, id)) {
+        DurableFiles.delete(there);
+      }
     }
   }
 

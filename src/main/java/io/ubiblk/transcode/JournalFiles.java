@@ -11,11 +11,12 @@ interface JournalFiles {
   String path();
 
   /**
-   * Makes a file of so many sectors for a new journal, which does not have its name yet.
+   * Makes a file for a new journal, which does not have its name yet.
    *
-   * @throws IOException also if something else has its name, or the journal of another disk
+   * @param header of the journal, which says how long it is and of which disk
+   * @throws IOException also if something else has its name, or a journal that some disk may need
    */
-  SectorStore create(long sectorCount) throws IOException;
+  SectorStore create(JournalHeader header) throws IOException;
 
   /** Gives the new journal, which is complete, its name; durable on return. */
   void publish() throws IOException;

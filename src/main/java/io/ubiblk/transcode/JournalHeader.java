@@ -11,10 +11,10 @@ import java.util.Optional;
 /**
  * The first sectors of a journal: which one it is, of which disk, and its layout.
  *
- * @param disk the disk's path, for people
+ * @param marker where the disk's marker is, which tells the disk from others however it is called
  * @param begin the first sectors that are to be converted, as they are; empty: there are none
  */
-record JournalHeader(JournalId id, JournalLayout layout, String disk, Optional<Witness> begin) {
+record JournalHeader(JournalId id, JournalLayout layout, String marker, Optional<Witness> begin) {
   static final int BYTES = JournalLayout.HEADER_SECTORS * SectorStore.SECTOR_BYTES;
 
   private static final byte[] MAGIC = "UBIBLKJ1".getBytes(StandardCharsets.US_ASCII);
@@ -22,13 +22,13 @@ record JournalHeader(JournalId id, JournalLayout layout, String disk, Optional<W
   private static final int PATH_OFFSET =
       MAGIC.length + JournalId.BYTES + 2 * Integer.BYTES + Witness.STORED_BYTES;
 
-  /** A path that is longer is cut: it is only read by people. */
+  /** A path that is longer is cut, and no disk's any more. */
   private static final int PATH_BYTES_MAX = DIGEST_OFFSET - PATH_OFFSET;
 
   /** Fills {@code into}, {@link #BYTES} from its position on, which stays. */
   void write(ByteBuffer into) {
     ByteBuffer header = into.slice(into.position(), BYTES).order(ByteOrder.LITTLE_ENDIAN);
-    byte[] path = disk.getBytes(StandardCharsets.UTF_8);
+    byte[] path = marker.getBytes(StandardCharsets.UTF_8);
     int pathBytes = Math.min(path.length, PATH_BYTES_MAX);
     header.put(new byte[BYTES]).rewind();
     header.put(MAGIC);

@@ -313,7 +313,7 @@ class DiskReencryptionTest {
     DeviceConfig config = config(other, Optional.empty());
     // A slot of it is complete, as the work was ended while that was applied.
     assertThatThrownBy(() -> run(config, keys.old, config, keys.fresh, journalAt(journal)))
-        .hasMessageContaining("is the journal of " + disk + ", which may be half re-encrypted");
+        .hasMessageContaining("may be half re-encrypted (its marker is " + disk + ".ubiblk-keys)");
     run(config, keys.old, config, keys.fresh, options(true, false));
     run(config, keys.old, config, keys.fresh, journalAt(journal)); // done already
     assertThat(Files.readAllBytes(journal)).isEqualTo(needed);
@@ -328,9 +328,30 @@ class DiskReencryptionTest {
     Path other = Files.write(directory.resolve("other.raw"), TestKeys.encipher(keys.old, plain));
     DeviceConfig config = config(other, Optional.empty());
     assertThatThrownBy(() -> run(config, keys.old, config, keys.fresh, journalAt(journal)))
-        .hasMessageContaining("is the journal of " + disk + ", which may be half re-encrypted");
+        .hasMessageContaining("may be half re-encrypted (its marker is " + disk + ".ubiblk-keys)");
     run(plainDisk(), keys.old, plainDisk(), keys.fresh, options(true, false));
     assertThat(TestKeys.decipher(keys.fresh, Files.readAllBytes(disk))).isEqualTo(plain);
+  }
+
+  /** As after a boot, when devices have changed their names. */
+  @Test
+  void a_journal_is_needed_although_its_disk_s_name_is_another_one_s_now() throws IOException {
+    leaveBegun(true);
+    Path elsewhere = Files.createDirectory(directory.resolve("elsewhere"));
+    Path moved = Files.move(disk, elsewhere.resolve("disk.raw"));
+    Path marker = Path.of(disk + ".ubiblk-keys");
+    Files.move(marker, Path.of(moved + ".ubiblk-keys"));
+    byte[] others = plain.clone();
+    others[0] ^= 1;
+    Files.write(disk, TestKeys.encipher(keys.old, others));
+    Path journal = Path.of(disk + ".ubiblk-journal");
+    assertThatThrownBy(
+            () -> run(plainDisk(), keys.old, plainDisk(), keys.fresh, options(true, false)))
+        .hasMessageContaining("may be half re-encrypted (its marker is " + marker + ")");
+    DeviceConfig config = config(moved, Optional.empty());
+    run(config, keys.old, config, keys.fresh, journalAt(journal));
+    assertThat(TestKeys.decipher(keys.fresh, Files.readAllBytes(moved))).isEqualTo(plain);
+    assertThat(journal).doesNotExist();
   }
 
   @Test
@@ -359,7 +380,7 @@ class DiskReencryptionTest {
     Files.write(journal, finished);
     assertThatThrownBy(
             () -> run(plainDisk(), keys.other, plainDisk(), keys.old, options(false, false)))
-        .hasMessageContaining("is the journal of " + disk + ", which may be half re-encrypted");
+        .hasMessageContaining("may be half re-encrypted (its marker is " + disk + ".ubiblk-keys)");
     assertThat(Files.readAllBytes(journal)).isEqualTo(finished);
   }
 

@@ -32,9 +32,9 @@ class JournalTest {
 
   @BeforeEach
   void create() throws IOException {
-    store = world.journals().create(LAYOUT.sectorCount());
-    journal =
-        Journal.create(store, new JournalHeader(id, LAYOUT, "/disk", Optional.of(FIRST)), scratch);
+    JournalHeader header = new JournalHeader(id, LAYOUT, "/disk", Optional.of(FIRST));
+    store = world.journals().create(header);
+    journal = Journal.create(store, header, scratch);
     world.journals().publish();
   }
 
@@ -132,7 +132,7 @@ class JournalTest {
   void another_journal_is_told_from_this_one() throws IOException {
     JournalId other = JournalId.random(new SecureRandom());
     assertThatThrownBy(() -> Journal.open(store, other, scratch))
-        .hasMessageContaining("is another journal (" + id + ", of /disk)")
+        .hasMessageContaining("is another journal (" + id + ", of the marker /disk)")
         .hasMessageContaining(other.toString());
     damage(3, 0);
     assertThatThrownBy(() -> Journal.open(store, id, scratch))
@@ -166,7 +166,7 @@ class JournalTest {
     new JournalHeader(id, LAYOUT, path, Optional.empty()).write(scratch.clear());
     JournalHeader read = JournalHeader.read(scratch).orElseThrow();
     assertThat(read.layout()).isEqualTo(LAYOUT);
-    assertThat(path).startsWith(read.disk().substring(0, 1000));
+    assertThat(path).startsWith(read.marker().substring(0, 1000));
   }
 
   @Test

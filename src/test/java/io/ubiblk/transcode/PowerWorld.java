@@ -316,7 +316,8 @@ final class PowerWorld {
       }
 
       @Override
-      public SectorStore create(long sectorCount) throws IOException {
+      public SectorStore create(JournalHeader header) throws IOException {
+        long sectorCount = header.layout().sectorCount();
         add(new Make(FileName.NEW_JOURNAL, Math.toIntExact(sectorCount * SECTOR_BYTES)));
         synchronized (PowerWorld.this) {
           now.files.remove(FileName.JOURNAL); // for Store.name: nothing came of that one
