@@ -76,6 +76,12 @@ expect()
     tests=$((tests + 1))
 }
 
+# make_keys DIRECTORY
+make_keys()
+{
+    "$java" -cp target/ubiblk/ubiblk.jar:target/test-classes io.ubiblk.secret.FreshKeys "$1"
+}
+
 # --- the process ---------------------------------------------------------------------------------
 
 # configure KEYS ENGINE [metadata_path]: the latter not with plain keys.
@@ -235,6 +241,40 @@ run_variant()
     expect 0 "$name, stopped: log" -- files "$work/log"
 }
 
+# Work of a tool takes hours. It is stopped in the midst of it, with two pairs of keys and two KEKs.
+run_tool()
+{
+    local end=$((SECONDS + 60))
+    cp "$work/secrets" "$work/secrets.one"
+    mkdir "$work/new"
+    make_keys "$work/new"
+    sed -E 's/^(key|wrapped) /&new-/' "$work/new/secrets" >>"$work/secrets"
+    truncate -s 1G "$work/tool.raw"
+    echo "path: $work/tool.raw" | tee "$work/old.yaml" >"$work/new.yaml"
+    cat "$work/wrapped.yaml" >>"$work/old.yaml"
+    cat "$work/new/wrapped.yaml" >>"$work/new.yaml"
+    bin/xts --action reencrypt --assume-old-key --quiet --log-level trace \
+        --config "$work/old.yaml" --kek "$work/kek.yaml" \
+        --to-config "$work/new.yaml" --to-kek "$work/new/kek.yaml" >"$work/log" 2>&1 &
+    pid=$!
+    until [ -e "$work/tool.raw.ubiblk-journal" ]; do
+        kill -0 "$pid" 2>/dev/null || die "xts has ended"
+        [ "$SECONDS" -lt "$end" ] || die "xts does not begin"
+        sleep 0.01
+    done
+    kill -STOP "$pid"
+    expect 0 "xts at work" --locked -- pid "$pid"
+    [ -e "$work/tool.raw.ubiblk-journal" ] || die "xts had ended"
+    cp "$work/tool.raw.ubiblk-journal" "$work/journal"
+    kill -CONT "$pid"
+    wait "$pid" || die "xts failed"
+    pid=
+    expect 0 "xts: log, journal, marker" -- \
+        files "$work/log" "$work/journal" "$work/tool.raw.ubiblk-keys"
+    mv "$work/secrets.one" "$work/secrets"
+    rm "$work"/tool.raw* "$work/journal"
+}
+
 # A crash while requests are in flight.
 run_crash()
 {
@@ -303,7 +343,7 @@ run_planted_register()
 [ "$(id -u)" = 0 ] || { echo "SKIPPED: needs root to read the memory of another process"; exit 77; }
 [ -r target/ubiblk/ubiblk.jar ] || { echo "no target/ubiblk/ubiblk.jar: mvn verify"; exit 1; }
 
-"$java" -cp "target/ubiblk/ubiblk.jar:target/test-classes" io.ubiblk.secret.FreshKeys "$work"
+make_keys "$work"
 truncate -s 64M "$work/disk.raw"
 mkdir "$work/isa-l"
 ln -s "$shared/libisal_standin.so" "$work/isa-l/libisal_crypto.so.2"
@@ -314,6 +354,7 @@ for variant in "${variants[@]}"; do
     # shellcheck disable=SC2086 # a line of words
     run_variant $variant
 done
+run_tool
 run_crash
 run_planted
 run_planted_register
