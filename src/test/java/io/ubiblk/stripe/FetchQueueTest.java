@@ -262,14 +262,18 @@ class FetchQueueTest {
     }
   }
 
-  @Test
-  void an_operator_makes_everything_due() {
+  private void failOneForAGuestAndOneBehind() {
     queue.setAutofetch(true);
     queue.demand(1, nowNs);
     assertThat(take()).isEqualTo(1);
     assertThat(take()).isEqualTo(0);
     fail(1);
     fail(0);
+  }
+
+  @Test
+  void an_operator_makes_everything_due() {
+    failOneForAGuestAndOneBehind();
     assertThat(take()).isEqualTo(FetchQueue.NONE);
     assertThat(queue.retryNow(nowNs)).isEqualTo(2);
     assertThat(take()).isEqualTo(1);
@@ -279,12 +283,7 @@ class FetchQueueTest {
 
   @Test
   void an_operator_is_not_told_of_stripes_that_a_paused_background_does_not_try() {
-    queue.setAutofetch(true);
-    queue.demand(1, nowNs);
-    assertThat(take()).isEqualTo(1);
-    assertThat(take()).isEqualTo(0);
-    fail(1);
-    fail(0);
+    failOneForAGuestAndOneBehind();
     queue.setAutofetch(false);
     assertThat(queue.retryNow(nowNs)).isEqualTo(1);
     assertThat(take()).isEqualTo(1);

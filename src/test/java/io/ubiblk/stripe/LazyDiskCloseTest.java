@@ -8,6 +8,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The end: in order, and within its time. */
 @Timeout(120)
@@ -94,57 +96,30 @@ class LazyDiskCloseTest extends LazyDiskHarness {
     lazy.faults.release("read 0");
   }
 
-  @Test
-  void a_commit_that_was_left_to_itself_touches_the_disk_no_more() throws IOException {
+  /** A step of the work on stripe 0 ends when the disk was closed without waiting for it. */
+  private void outlastsTheClose(String step) throws IOException {
+    lazy.faults.hold(step);
     lazy.start(new LazyDiskSettings(false, false, 2, 1 << 20, 50));
-    lazy.faults.hold("syncMetadata");
     lazy.read(0);
-    lazy.untilHeld("syncMetadata");
+    lazy.untilHeld(step);
     lazy.close();
     lazy.faults.forget();
-    lazy.faults.release("syncMetadata");
-    Eventually.until("the committer ends", () -> lazy.buffers.get() == 0);
+    lazy.faults.release(step);
+    Eventually.until("its thread ends", () -> lazy.buffers.get() == 0);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"syncMetadata", "syncBase", "write 0"})
+  void work_that_was_left_to_itself_touches_the_disk_no_more(String step) throws IOException {
+    outlastsTheClose(step);
     assertThat(lazy.faults.events()).isEmpty();
   }
 
-  @Test
-  void a_failed_sync_that_was_left_to_itself_touches_the_disk_no_more() throws IOException {
-    lazy.start(new LazyDiskSettings(false, false, 2, 1 << 20, 50));
-    lazy.faults.hold("syncBase");
-    lazy.faults.fail("syncBase", 1);
-    lazy.read(0);
-    lazy.untilHeld("syncBase");
-    lazy.close();
-    lazy.faults.forget();
-    lazy.faults.release("syncBase");
-    Eventually.until("the committer ends", () -> lazy.buffers.get() == 0);
-    assertThat(lazy.faults.events()).isEmpty();
-  }
-
-  @Test
-  void a_write_that_was_left_to_itself_touches_the_disk_no_more() throws IOException {
-    lazy.start(new LazyDiskSettings(false, false, 2, 1 << 20, 50));
-    lazy.faults.hold("write 0");
-    lazy.read(0);
-    lazy.untilHeld("write 0");
-    lazy.close();
-    lazy.faults.forget();
-    lazy.faults.release("write 0");
-    Eventually.until("the worker ends", () -> lazy.buffers.get() == 0);
-    assertThat(lazy.faults.events()).isEmpty();
-  }
-
-  @Test
-  void a_failed_write_that_was_left_to_itself_is_no_failure_to_report() throws IOException {
-    lazy.start(new LazyDiskSettings(false, false, 2, 1 << 20, 50));
-    lazy.faults.hold("write 0");
-    lazy.faults.fail("write 0", 1);
-    lazy.read(0);
-    lazy.untilHeld("write 0");
-    lazy.close();
-    lazy.faults.forget();
-    lazy.faults.release("write 0");
-    Eventually.until("the worker ends", () -> lazy.buffers.get() == 0);
+  @ParameterizedTest
+  @ValueSource(strings = {"syncMetadata", "syncBase", "write 0"})
+  void nor_does_it_when_it_fails(String step) throws IOException {
+    lazy.faults.fail(step, 1);
+    outlastsTheClose(step);
     assertThat(lazy.faults.events()).isEmpty();
     assertThat(progress().lastFailure()).isEmpty();
   }
