@@ -67,7 +67,7 @@ struct blk_device {
     _Atomic int sticky_errno;
     /* How many fsyncs, and writes that implied one, have failed. */
     _Atomic uint64_t fsync_failures;
-    /* Whether completed writes may still be volatile; false: queues write with IO_DSYNC. Set by the
+    /* Whether completed writes may still be volatile; false: queues make each durable. Set by the
      * front end only. */
     _Atomic bool write_back;
 

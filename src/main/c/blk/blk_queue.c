@@ -7,7 +7,10 @@
  * Flushes go through a description of the disk of the queue's own. The kernel tells of data that it
  * could not write once per description; on a shared one, the flush of another queue could be told,
  * and ours succeed before anybody here knows. For the same reason one sync at a time is with the
- * engine: flushes that come meanwhile share the next one, which begins after all of them came.
+ * engine, and requests that come to need one meanwhile share the next, which begins after all of
+ * them came: flushes, and durable writes to the page cache, which would be told of each other's
+ * losses through the description that they share. Direct I/O is told of its own failures, so there
+ * a durable write is durable by itself.
  *
  * Before that list comes the stripe gate of a lazy disk: a request to a stripe that is not there
  * yet is held by it, without having taken anything, so that it can be taken back. What may change
@@ -46,9 +49,9 @@ struct blk_queue {
     bool image_used;          /* the engine refers to the image */
     uint32_t read_through;    /* requests that may be read from it */
     struct blk_request_list waiting;
-    struct blk_request *flush;       /* issued, or about to be, for all that share its sync */
-    struct blk_request_list flushes; /* the others of them */
-    struct blk_request_list flushes_to_come; /* that share the next one */
+    struct blk_request *sync;              /* issued, or about to be, for all that share it */
+    struct blk_request_list syncs;         /* the others of them */
+    struct blk_request_list syncs_to_come; /* that share the next one */
     struct blk_request_list done;
     struct op_list commands; /* collected */
     uint32_t busy;
@@ -243,7 +246,6 @@ static void request_issued(struct blk_queue *queue, struct blk_request *request)
 /* All of it to the engine, or as much as there are pieces and buffers and the rest later. */
 static void request_issue(struct blk_queue *queue, struct blk_request *request)
 {
-    blk_transfer_begin(&queue->transfer, request);
     if (!queue->waiting.first && blk_transfer_issue(&queue->transfer, request)) {
         request_issued(queue, request);
         return;
@@ -253,21 +255,22 @@ static void request_issue(struct blk_queue *queue, struct blk_request *request)
     blk_request_list_append(&queue->waiting, request);
 }
 
-static void flush_go(struct blk_queue *queue, struct blk_request *request)
+static void sync_go(struct blk_queue *queue, struct blk_request *request)
 {
-    if (queue->flush) {
-        blk_request_move(request, BLK_REQUEST_WAITING);
-        blk_request_list_append(&queue->flushes_to_come, request);
+    request->syncs = true;
+    blk_request_move(request, BLK_REQUEST_WAITING);
+    if (queue->sync) {
+        blk_request_list_append(&queue->syncs_to_come, request);
         return;
     }
-    queue->flush = request;
+    queue->sync = request;
     request_issue(queue, request);
 }
 
-static void flushes_done(struct blk_queue *queue, struct blk_request_list *flushes, int result)
+static void syncs_done(struct blk_queue *queue, struct blk_request_list *syncs, int result)
 {
     struct blk_request *request;
-    while ((request = blk_request_list_take(flushes))) {
+    while ((request = blk_request_list_take(syncs))) {
         request->result = result;
         request_done(queue, request);
     }
@@ -275,24 +278,25 @@ static void flushes_done(struct blk_queue *queue, struct blk_request_list *flush
 
 /* Answers those that shared the sync that ended, and begins the next one unless it would prove
  * nothing. */
-static void flush_ended(struct blk_queue *queue, int result)
+static void sync_ended(struct blk_queue *queue, int result)
 {
-    flushes_done(queue, &queue->flushes, result);
+    syncs_done(queue, &queue->syncs, result);
     int sticky = blk_device_sticky_errno(queue->device);
     if (sticky)
-        flushes_done(queue, &queue->flushes_to_come, -sticky);
-    queue->flush = blk_request_list_take(&queue->flushes_to_come);
-    queue->flushes = queue->flushes_to_come;
-    queue->flushes_to_come = (struct blk_request_list){0};
-    if (queue->flush)
-        request_issue(queue, queue->flush);
+        syncs_done(queue, &queue->syncs_to_come, -sticky);
+    queue->sync = blk_request_list_take(&queue->syncs_to_come);
+    queue->syncs = queue->syncs_to_come;
+    queue->syncs_to_come = (struct blk_request_list){0};
+    if (queue->sync)
+        request_issue(queue, queue->sync);
 }
 
 /* Nothing else has to come first: on to the engine. */
 static void request_go(struct blk_queue *queue, struct blk_request *request)
 {
+    blk_transfer_begin(&queue->transfer, request);
     if (request->op == QUEUE_OP_FLUSH) {
-        flush_go(queue, request);
+        sync_go(queue, request);
         return;
     }
     struct blk_device *device = queue->device;
@@ -434,28 +438,32 @@ struct io_op *blk_queue_next_command(struct blk_queue *queue)
     return op_list_take(&queue->commands);
 }
 
-static bool implies_fsync(const struct blk_request *request)
-{
-    return request->op == QUEUE_OP_FLUSH || request->durable;
-}
-
-/* Whether a write failed before anything was written: at an address that the guest's side unmapped,
- * or for want of space, which the page cache would tell of later, for writes of others. */
-static bool failed_at_once(const struct blk_queue *queue, const struct blk_request *request,
-                           int result)
-{
-    if (result == -EFAULT)
-        return true;
-    return request->op == QUEUE_OP_WRITE && queue->device->file.direct &&
-           (result == -ENOSPC || result == -EDQUOT);
-}
-
 /* A failed fsync, or a failed write that implied one, may have lost data of other writes: see
- * blk_device.c. */
-static void note_failure(struct blk_queue *queue, const struct blk_request *request, int result)
+ * blk_device.c. But such a write that finds no space, or an address that the guest's side unmapped
+ * (EFAULT), fails before anything is written. */
+static void note_failure(struct blk_queue *queue, const struct io_op *op, int result)
 {
-    if (implies_fsync(request) && !failed_at_once(queue, request, result))
+    bool writes = (op->flags & IO_DSYNC) != 0;
+    bool wrote = result != -EFAULT && result != -ENOSPC && result != -EDQUOT;
+    if (op->opcode == IO_FDATASYNC || (writes && wrote))
         blk_device_fsync_failed(queue->device, -result);
+}
+
+static bool to_be_synced(const struct blk_queue *queue, const struct blk_request *request)
+{
+    return request->durable && !request->syncs && !queue->device->file.direct &&
+           request->result == 0;
+}
+
+static void request_written(struct blk_queue *queue, struct blk_request *request)
+{
+    if (to_be_synced(queue, request)) {
+        sync_go(queue, request);
+        return;
+    }
+    request_done(queue, request);
+    if (request == queue->sync)
+        sync_ended(queue, request->result);
 }
 
 static void piece_ended(struct blk_queue *queue, struct io_op *op)
@@ -463,18 +471,15 @@ static void piece_ended(struct blk_queue *queue, struct io_op *op)
     int result;
     struct blk_request *request = blk_transfer_end(&queue->transfer, op, &result);
     if (result < 0) {
-        note_failure(queue, request, result);
+        note_failure(queue, op, result);
         /* The kernel tells of lost data once, so what ended well after that was told proves
          * nothing. */
-    } else if (implies_fsync(request) && request->result == 0) {
+    } else if ((request->syncs || request->durable) && request->result == 0) {
         request->result = -blk_device_sticky_errno(queue->device);
     }
     /* A waiting request ends when it leaves its list, which needs no removal from its middle. */
-    if (request->pieces > 0 || request->state != BLK_REQUEST_IN_FLIGHT)
-        return;
-    request_done(queue, request);
-    if (request == queue->flush)
-        flush_ended(queue, request->result);
+    if (request->pieces == 0 && request->state == BLK_REQUEST_IN_FLIGHT)
+        request_written(queue, request);
 }
 
 uint32_t blk_queue_reap(struct blk_queue *queue, uint64_t now_ns)
@@ -539,7 +544,7 @@ bool blk_queue_expire_oversized(struct blk_queue *queue)
     uint64_t limit = (uint64_t)device->seg_size_max * device->seg_count_max;
     bool any = false;
     for (struct blk_request *request = queue->waiting.first; request; request = request->next) {
-        if (request->op == QUEUE_OP_FLUSH || request->byte_len - request->issued_bytes <= limit)
+        if (request->syncs || request->byte_len - request->issued_bytes <= limit)
             continue;
         if (request->result == 0)
             request->result = -ETIMEDOUT;

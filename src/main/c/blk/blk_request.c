@@ -12,7 +12,7 @@ static bool move_allowed(enum blk_request_state from, enum blk_request_state to)
     case BLK_REQUEST_PARSED:
         return from == BLK_REQUEST_FREE;
     case BLK_REQUEST_WAITING:
-        return from == BLK_REQUEST_PARSED;
+        return from == BLK_REQUEST_PARSED || from == BLK_REQUEST_IN_FLIGHT;
     case BLK_REQUEST_IN_FLIGHT:
         return from == BLK_REQUEST_PARSED || from == BLK_REQUEST_WAITING;
     case BLK_REQUEST_DONE:

@@ -10,6 +10,7 @@
  *   PARSED                      WAITING    it must wait (a stripe, a piece, a buffer, a sync)
  *   WAITING                     FREE       taken back: it waited for a stripe when its ring stopped
  *   PARSED, WAITING             IN_FLIGHT  all of it is with the engine
+ *   IN_FLIGHT                   WAITING    its data is written, and is to be synced
  *   PARSED, WAITING, IN_FLIGHT  DONE       completion or refusal
  *   DONE                        FREE       used element pushed, tag committed
  *
@@ -53,6 +54,7 @@ struct blk_request {
     uint32_t iov_count;
     bool fua;                 /* a write whose driver wants it on stable storage */
     bool durable;             /* a write that must be on stable storage when it completes */
+    bool syncs;               /* what is left of it is a sync: a flush, a write that is written */
     bool bounced;             /* goes through bounce buffers */
     bool read_through;        /* parts of it may be read from the image */
     struct iov_cursor issued; /* what the engine has been given so far */

@@ -188,7 +188,7 @@ static void piece_prep(struct blk_transfer *transfer, struct blk_piece *piece, u
     struct blk_request *request = piece->request;
     struct io_op *op = &piece->op;
     op->opcode = request->op == QUEUE_OP_READ ? IO_READV : IO_WRITEV;
-    op->flags = request->durable ? IO_DSYNC : 0;
+    op->flags = request->durable && transfer->device->file.direct ? IO_DSYNC : 0;
     op->byte_offset = sectors_to_bytes(request->sector) + request->issued_bytes;
     op->byte_len = byte_len;
     iov_cursor_advance(request->iov, &request->issued, byte_len);
@@ -259,7 +259,7 @@ static bool issue_in_place(struct blk_transfer *transfer, struct blk_request *re
     return true;
 }
 
-static bool issue_flush(struct blk_transfer *transfer, struct blk_request *request)
+static bool issue_sync(struct blk_transfer *transfer, struct blk_request *request)
 {
     struct blk_piece *piece = piece_take(transfer, request);
     if (!piece)
@@ -357,8 +357,8 @@ static bool issue_data(struct blk_transfer *transfer, struct blk_request *reques
 
 bool blk_transfer_issue(struct blk_transfer *transfer, struct blk_request *request)
 {
-    if (request->op == QUEUE_OP_FLUSH)
-        return request->pieces > 0 || issue_flush(transfer, request);
+    if (request->syncs)
+        return request->pieces > 0 || issue_sync(transfer, request);
     while (request->issued_bytes < request->byte_len) {
         if (!issue_data(transfer, request))
             return false;
@@ -371,6 +371,7 @@ void blk_transfer_begin(const struct blk_transfer *transfer, struct blk_request 
     request->issued = (struct iov_cursor){0};
     request->issued_bytes = 0;
     request->pieces = 0;
+    request->syncs = false;
     const struct blk_device *device = transfer->device;
     request->bounced =
         (device->xts && !device->private_memory) || !segments_aligned(device, request);

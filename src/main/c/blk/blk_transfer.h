@@ -8,7 +8,8 @@
  *   encrypted, private   enciphered or deciphered in place (blk_device.private_memory)
  *   from the image       reads of stripes that the base disk does not have: straight from the raw
  *                        image, never deciphered; zeros beyond its end
- *   flush                one piece without data
+ *   sync                 one piece without data: a flush, and what follows a durable write that
+ *                        went to the page cache
  *
  * A piece takes its buffer when it is about to be submitted and keeps it until it ended; nothing
  * holds a buffer while it waits for another one. Pieces and buffers are made once. Queue thread.

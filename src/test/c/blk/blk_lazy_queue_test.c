@@ -265,8 +265,12 @@ static void a_write_that_waited_while_the_cache_was_turned_off_is_durable(void *
     atomic_store(&f->lazy->device->write_back, false);
     lazy_device_fetch(f->lazy, 0);
     lazy_device_commit(f->lazy, 0);
-    assert_ptr_equal(request, run(f));
-    assert_int_equal(IO_DSYNC, f->fake->records[0].flags);
+    struct blk_request *ended = NULL;
+    for (int i = 0; i < 4 && !ended; i++)
+        ended = run(f);
+    assert_ptr_equal(request, ended);
+    assert_int_equal(IO_WRITEV, f->fake->records[0].opcode);
+    assert_int_equal(IO_FDATASYNC, f->fake->records[1].opcode);
 }
 
 static void a_write_that_waited_fails_when_an_fsync_failed_meanwhile(void **state)

@@ -24,6 +24,7 @@ static void writes_durably_when_the_cache_is_off(void **state)
 {
     struct rig *rig = *state;
     rig_open(rig, (struct test_device_params){.write_through = true}, true);
+    rig->device->file.direct = true;
     fake_engine_hold(rig->fake, true);
     struct blk_request *write = rig_start(rig, 0, QUEUE_OP_WRITE, 0, rig->guest, 512);
     assert_true(write->durable);
@@ -45,6 +46,7 @@ static void writes_durably_what_the_driver_wants_durable(void **state)
 {
     struct rig *rig = *state;
     rig_open(rig, (struct test_device_params){0}, true);
+    rig->device->file.direct = true;
     struct blk_request *request = blk_queue_slot(rig->queue, 0);
     request->fua = true;
     assert_int_equal(0, rig_end(rig, rig_start(rig, 0, QUEUE_OP_WRITE, 0, rig->guest, 512)));
@@ -103,6 +105,7 @@ static void fails_a_flush_and_a_durable_write_that_end_after_another_sync_failed
 {
     struct rig *rig = *state;
     rig_open(rig, (struct test_device_params){.write_through = true}, true);
+    rig->device->file.direct = true;
     fake_engine_hold(rig->fake, true);
     struct blk_request *failing = rig_flush(rig, 0);
     struct blk_request *flush = rig_flush(rig, 1);
@@ -149,35 +152,97 @@ static void gives_flushes_that_come_during_a_sync_the_next_one_together(void **s
     assert_int_equal(0, blk_queue_busy(rig->queue));
 }
 
+/* Through the page cache the kernel tells of lost data once for all writes of a description. */
+static void syncs_what_is_written_durably_to_the_page_cache(void **state)
+{
+    struct rig *rig = *state;
+    rig_open(rig, (struct test_device_params){.write_through = true}, true);
+    fake_engine_hold(rig->fake, true);
+    struct blk_request *first = rig_start(rig, 0, QUEUE_OP_WRITE, 0, rig->guest, 512);
+    struct blk_request *second = rig_start(rig, 1, QUEUE_OP_WRITE, 8, rig->guest, 512);
+    struct blk_request *third = rig_start(rig, 2, QUEUE_OP_WRITE, 16, rig->guest, 512);
+    assert_null(rig_run(rig));
+    fake_engine_complete(rig->fake, 0, 0);
+    assert_null(rig_run(rig)); /* it is written, not durable */
+    assert_int_equal(4, rig->fake->record_count);
+    assert_int_equal(0, rig_record(rig, 0)->flags);
+    assert_int_equal(IO_FDATASYNC, rig_record(rig, 3)->opcode);
+    fake_engine_complete(rig->fake, 1, 0);
+    fake_engine_complete(rig->fake, 2, 0);
+    assert_null(rig_run(rig)); /* the sync began before these were written */
+    assert_int_equal(4, rig->fake->record_count);
+    fake_engine_complete(rig->fake, 3, 0);
+    assert_ptr_equal(first, rig_run(rig));
+    assert_int_equal(0, first->result);
+    assert_null(rig_run(rig));
+    assert_int_equal(5, rig->fake->record_count);
+    fake_engine_complete(rig->fake, 4, -EIO);
+    assert_ptr_equal(second, rig_run(rig));
+    assert_ptr_equal(third, rig_run(rig));
+    assert_int_equal(-EIO, second->result);
+    assert_int_equal(-EIO, third->result);
+    assert_int_equal(EIO, blk_device_sticky_errno(rig->device));
+}
+
+static void syncs_nothing_after_a_write_that_failed(void **state)
+{
+    struct rig *rig = *state;
+    rig_open(rig, (struct test_device_params){.write_through = true}, true);
+    fake_engine_fail(rig->fake, IO_WRITEV, 1, -EIO);
+    assert_int_equal(-EIO, rig_end(rig, rig_start(rig, 0, QUEUE_OP_WRITE, 0, rig->guest, 512)));
+    assert_int_equal(1, rig->fake->record_count);
+    assert_int_equal(0, blk_device_sticky_errno(rig->device));
+}
+
+static void syncs_although_others_wait_for_buffers(void **state)
+{
+    struct rig *rig = *state;
+    rig_open(rig,
+             (struct test_device_params){
+                 .write_through = true, .memory_align = 512, .bounce_bytes = BUFFER_POOL_BYTES_MIN},
+             true);
+    fake_engine_hold(rig->fake, true);
+    struct blk_request *write = rig_start(rig, 0, QUEUE_OP_WRITE, 0, rig->guest, 512);
+    struct blk_request *large =
+        rig_start(rig, 1, QUEUE_OP_READ, 0, rig->guest + 1, 4 * PIECE_BYTES);
+    assert_null(rig_run(rig));
+    assert_int_equal(BLK_REQUEST_WAITING, large->state);
+    fake_engine_complete(rig->fake, 0, 0);
+    assert_null(rig_run(rig));
+    assert_int_equal(BLK_REQUEST_WAITING, write->state);
+    fake_engine_hold(rig->fake, false);
+    while (blk_queue_busy(rig->queue) > 0)
+        rig_run(rig);
+    assert_int_equal(0, write->result);
+    assert_int_equal(0, large->result);
+    assert_int_equal(1, fake_engine_count(rig->fake, IO_FDATASYNC));
+}
+
 static void takes_a_failed_durable_write_for_a_failed_sync(void **state)
 {
     struct rig *rig = *state;
     rig_open(rig, (struct test_device_params){.write_through = true}, true);
-    fake_engine_fail(rig->fake, IO_WRITEV, 1, -EFAULT); /* unmapped guest memory: nothing written */
-    assert_int_equal(-EFAULT, rig_end(rig, rig_start(rig, 0, QUEUE_OP_WRITE, 0, rig->guest, 512)));
-    assert_int_equal(0, blk_device_sticky_errno(rig->device));
+    rig->device->file.direct = true;
+    /* Unmapped guest memory, a disk that is full: nothing was written. */
+    const int at_once[] = {-EFAULT, -ENOSPC, -EDQUOT};
+    for (size_t i = 0; i < sizeof(at_once) / sizeof(*at_once); i++) {
+        fake_engine_fail(rig->fake, IO_WRITEV, 1, at_once[i]);
+        struct blk_request *write = rig_start(rig, 0, QUEUE_OP_WRITE, 0, rig->guest, 512);
+        assert_int_equal(at_once[i], rig_end(rig, write));
+        assert_int_equal(0, blk_device_sticky_errno(rig->device));
+    }
     fake_engine_fail(rig->fake, IO_READV, 1, -EIO);
     assert_int_equal(-EIO, rig_end(rig, rig_start(rig, 0, QUEUE_OP_READ, 0, rig->guest, 512)));
     assert_int_equal(0, blk_device_sticky_errno(rig->device));
-    fake_engine_fail(rig->fake, IO_WRITEV, 1, -ENOSPC);
-    assert_int_equal(-ENOSPC, rig_end(rig, rig_start(rig, 0, QUEUE_OP_WRITE, 0, rig->guest, 512)));
-    assert_int_equal(ENOSPC, blk_device_sticky_errno(rig->device));
+    fake_engine_fail(rig->fake, IO_WRITEV, 1, -EIO);
+    assert_int_equal(-EIO, rig_end(rig, rig_start(rig, 0, QUEUE_OP_WRITE, 0, rig->guest, 512)));
+    assert_int_equal(EIO, blk_device_sticky_errno(rig->device));
 }
 
-/* Direct I/O finds its space before it writes, so nobody else's data is in question. */
-static void takes_a_disk_that_is_full_for_a_failed_write(void **state)
+static void fails_for_good_when_a_sync_finds_the_disk_full(void **state)
 {
     struct rig *rig = *state;
-    rig_open(rig, (struct test_device_params){.write_through = true}, true);
-    rig->device->file.direct = true;
-    const int full[] = {-ENOSPC, -EDQUOT};
-    for (size_t i = 0; i < sizeof(full) / sizeof(*full); i++) {
-        fake_engine_fail(rig->fake, IO_WRITEV, 1, full[i]);
-        struct blk_request *write = rig_start(rig, 0, QUEUE_OP_WRITE, 0, rig->guest, 512);
-        assert_int_equal(full[i], rig_end(rig, write));
-        assert_int_equal(0, blk_device_sticky_errno(rig->device));
-    }
-    assert_int_equal(0, rig_end(rig, rig_start(rig, 0, QUEUE_OP_WRITE, 0, rig->guest, 512)));
+    rig_open(rig, (struct test_device_params){0}, true);
     fake_engine_fail(rig->fake, IO_FDATASYNC, 1, -ENOSPC);
     assert_int_equal(-ENOSPC, rig_end(rig, rig_flush(rig, 0)));
     assert_int_equal(ENOSPC, blk_device_sticky_errno(rig->device));
@@ -203,8 +268,11 @@ int main(void)
         RIG_TEST(believes_no_flush_after_one_failed),
         RIG_TEST(fails_a_flush_and_a_durable_write_that_end_after_another_sync_failed),
         RIG_TEST(gives_flushes_that_come_during_a_sync_the_next_one_together),
+        RIG_TEST(syncs_what_is_written_durably_to_the_page_cache),
+        RIG_TEST(syncs_nothing_after_a_write_that_failed),
+        RIG_TEST(syncs_although_others_wait_for_buffers),
         RIG_TEST(takes_a_failed_durable_write_for_a_failed_sync),
-        RIG_TEST(takes_a_disk_that_is_full_for_a_failed_write),
+        RIG_TEST(fails_for_good_when_a_sync_finds_the_disk_full),
         RIG_TEST(does_not_take_a_failed_volatile_write_for_a_failed_sync),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@ static const bool legal[STATES][STATES] = {
         {[BLK_REQUEST_WAITING] = true, [BLK_REQUEST_IN_FLIGHT] = true, [BLK_REQUEST_DONE] = true},
     [BLK_REQUEST_WAITING] =
         {[BLK_REQUEST_IN_FLIGHT] = true, [BLK_REQUEST_DONE] = true, [BLK_REQUEST_FREE] = true},
-    [BLK_REQUEST_IN_FLIGHT] = {[BLK_REQUEST_DONE] = true},
+    [BLK_REQUEST_IN_FLIGHT] = {[BLK_REQUEST_WAITING] = true, [BLK_REQUEST_DONE] = true},
     [BLK_REQUEST_DONE] = {[BLK_REQUEST_FREE] = true},
 };
 

@@ -193,13 +193,14 @@ static void issues_no_more_after_a_failure(void **state)
     close_transfer(&f);
 }
 
-static void issues_one_sync_for_a_flush(void **state)
+static void issues_one_sync_for_what_syncs(void **state)
 {
     (void)state;
     struct fixture f;
     open_transfer(&f, (struct test_device_params){0});
     struct blk_request request = {.op = QUEUE_OP_FLUSH};
     blk_transfer_begin(&f.transfer, &request);
+    request.syncs = true;
     assert_true(blk_transfer_issue(&f.transfer, &request));
     assert_true(blk_transfer_issue(&f.transfer, &request));
     assert_int_equal(1, request.pieces);
@@ -385,7 +386,7 @@ int main(void)
         cmocka_unit_test(issues_as_many_pieces_as_it_has_buffers),
         cmocka_unit_test(sends_segments_that_cut_a_block_through_buffers),
         cmocka_unit_test(issues_no_more_after_a_failure),
-        cmocka_unit_test(issues_one_sync_for_a_flush),
+        cmocka_unit_test(issues_one_sync_for_what_syncs),
         cmocka_unit_test(moves_the_right_bytes_whatever_the_segments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

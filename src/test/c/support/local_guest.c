@@ -20,6 +20,7 @@ void local_guest_start_backend(struct local_guest *guest, bool write_through)
     params.device.queue_size = QUEUE_SIZE;
     params.device.io_engine = guest->engine;
     params.device.write_through = write_through;
+    params.device.direct_io = guest->cached ? DIRECT_IO_FALSE : DIRECT_IO_AUTO;
     assert_int_equal(blk_device_open(&params.device, NULL, NULL, &guest->device, &error), 0);
     assert_int_equal(vhost_backend_start(guest->device, &listen, NULL, &guest->backend, &error), 0);
 }
@@ -54,13 +55,14 @@ void local_guest_reset_queues(struct local_guest *guest)
     }
 }
 
-static int make_guest(void **state, enum io_engine_kind engine, bool write_through)
+static int make_guest(void **state, enum io_engine_kind engine, bool write_through, bool cached)
 {
     struct guest_ram_spec spec = {.gpa = 0x1000, .size = 1 << 20};
     struct local_guest *guest = calloc(1, sizeof(*guest));
 
     assert_non_null(guest);
     guest->engine = engine;
+    guest->cached = cached;
     kernel_reset();
     assert_int_equal(test_disk_create(guest->path, DISK_BYTES), 0);
     snprintf(guest->socket_path, sizeof(guest->socket_path), "%s.sock", guest->path);
@@ -78,17 +80,22 @@ static int make_guest(void **state, enum io_engine_kind engine, bool write_throu
 
 int local_guest_setup(void **state)
 {
-    return make_guest(state, IO_ENGINE_SYNC, false);
+    return make_guest(state, IO_ENGINE_SYNC, false, false);
 }
 
 int local_guest_setup_uring(void **state)
 {
-    return make_guest(state, IO_ENGINE_URING, false);
+    return make_guest(state, IO_ENGINE_URING, false, false);
 }
 
 int local_guest_setup_write_through(void **state)
 {
-    return make_guest(state, IO_ENGINE_SYNC, true);
+    return make_guest(state, IO_ENGINE_SYNC, true, false);
+}
+
+int local_guest_setup_cached(void **state)
+{
+    return make_guest(state, IO_ENGINE_SYNC, true, true);
 }
 
 int local_guest_teardown(void **state)

@@ -26,6 +26,7 @@ struct local_guest {
     char path[BACKEND_HOST_PATH_BYTES];
     char socket_path[BACKEND_HOST_PATH_BYTES + 8];
     enum io_engine_kind engine;
+    bool cached; /* the disk goes through the page cache, else past it where that is possible */
     struct blk_device *device;
     struct vhost_backend *backend; /* NULL: stopped */
     struct vhost_frontend frontend;
@@ -35,10 +36,12 @@ struct local_guest {
 };
 
 /* cmocka's fixture functions: a back end on the sync engine, on io_uring, or on the sync engine
- * with write_through, and a guest that is not connected, on a kernel without faults. */
+ * with write_through (also through the page cache), and a guest that is not connected, on a kernel
+ * without faults. */
 int local_guest_setup(void **state);
 int local_guest_setup_uring(void **state);
 int local_guest_setup_write_through(void **state);
+int local_guest_setup_cached(void **state);
 int local_guest_teardown(void **state);
 
 #define LOCAL_GUEST_TEST(name)                                                                     \
@@ -47,6 +50,8 @@ int local_guest_teardown(void **state);
     cmocka_unit_test_setup_teardown(name, local_guest_setup_uring, local_guest_teardown)
 #define LOCAL_GUEST_WRITE_THROUGH_TEST(name)                                                       \
     cmocka_unit_test_setup_teardown(name, local_guest_setup_write_through, local_guest_teardown)
+#define LOCAL_GUEST_CACHED_TEST(name)                                                              \
+    cmocka_unit_test_setup_teardown(name, local_guest_setup_cached, local_guest_teardown)
 
 /* A back end on the same disk, when there is none. */
 void local_guest_start_backend(struct local_guest *guest, bool write_through);

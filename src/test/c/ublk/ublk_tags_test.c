@@ -220,6 +220,7 @@ static void reads_and_writes_straight_from_and_to_the_tags_buffer(void **state)
 static void writes_durably_with_fua(void **state)
 {
     struct fixture *f = *state;
+    f->test->device.file.direct = true;
     fetch(f);
     assert_int_equal(512, run(f, 0, WRITE | UBLK_IO_F_FUA, 0, 1));
     assert_int_equal(IO_DSYNC, f->fake->records[DEPTH].flags);

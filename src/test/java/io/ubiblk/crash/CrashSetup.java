@@ -30,6 +30,7 @@ import java.util.Random;
  * @param requestCount requests that it makes
  * @param writeShare percentage of writes among them
  * @param faults what fails
+ * @param directIo past the page cache or through it, which makes durable writes another thing
  */
 record CrashSetup(
     long seed,
@@ -47,7 +48,8 @@ record CrashSetup(
     int queueCount,
     int requestCount,
     int writeShare,
-    FaultPlan faults) {
+    FaultPlan faults,
+    DirectIo directIo) {
   static final int SHIFT = 6;
   static final int STRIPE_SECTORS = 1 << SHIFT;
   static final int SECTOR_BYTES = 512;
@@ -85,7 +87,8 @@ record CrashSetup(
         1 + random.nextInt(2),
         100 + random.nextInt(150),
         35 + random.nextInt(30),
-        FaultPlan.random(random));
+        FaultPlan.random(random),
+        random.nextBoolean() ? DirectIo.AUTO : DirectIo.NEVER);
   }
 
   /** One in which fetches and the guest's durable writes meet as often as possible. */
@@ -124,7 +127,8 @@ record CrashSetup(
         queueCount,
         requestCount,
         writes,
-        plan);
+        plan,
+        directIo);
   }
 
   /** The disk as the product's configuration. */
@@ -149,7 +153,7 @@ record CrashSetup(
         Optional.empty(),
         "crash",
         engine,
-        DirectIo.AUTO,
+        directIo,
         SECTOR_BYTES,
         XtsEngine.AUTO,
         1 << 20,

@@ -159,8 +159,13 @@ enum Mutation {
     }
   },
 
-  /** A write that shall be durable by itself is an ordinary one. */
+  /** A write that shall be durable by itself is an ordinary one, and no sync follows it. */
   WRITE_THROUGH_WITHOUT_SYNC(Kind.LOST) {
+    @Override
+    boolean leavesOut(CrashRecord.Action action) {
+      return FLUSH_WITHOUT_SYNC.leavesOut(action);
+    }
+
     @Override
     boolean leavesOutDurability() {
       return true;
