@@ -4,8 +4,8 @@
  * piece that ends lets the first one go on. So neither a request larger than the pool nor a full
  * pool can block for ever, and memory does not depend on what a guest sends.
  *
- * Flushes go through a description of the disk of the queue's own. The kernel tells of data that it
- * could not write once per description; on a shared one, the flush of another queue could be told,
+ * Syncs go through a description of the disk of the queue's own. The kernel tells of data that it
+ * could not write once per description; on a shared one, the sync of another queue could be told,
  * and ours succeed before anybody here knows. For the same reason one sync at a time is with the
  * engine, and requests that come to need one meanwhile share the next, which begins after all of
  * them came: flushes, and durable writes to the page cache, which would be told of each other's
@@ -438,14 +438,20 @@ struct io_op *blk_queue_next_command(struct blk_queue *queue)
     return op_list_take(&queue->commands);
 }
 
+/* Whether a write failed before anything was written: at an address that the guest's side unmapped,
+ * or in a file that finds no space for it. A device may find that of its cache, when it syncs. */
+static bool failed_at_once(const struct blk_queue *queue, int result)
+{
+    bool full = result == -ENOSPC || result == -EDQUOT;
+    return result == -EFAULT || (full && !queue->device->file.block_device);
+}
+
 /* A failed fsync, or a failed write that implied one, may have lost data of other writes: see
- * blk_device.c. But such a write that finds no space, or an address that the guest's side unmapped
- * (EFAULT), fails before anything is written. */
+ * blk_device.c. */
 static void note_failure(struct blk_queue *queue, const struct io_op *op, int result)
 {
-    bool writes = (op->flags & IO_DSYNC) != 0;
-    bool wrote = result != -EFAULT && result != -ENOSPC && result != -EDQUOT;
-    if (op->opcode == IO_FDATASYNC || (writes && wrote))
+    bool durable_write = (op->flags & IO_DSYNC) != 0;
+    if (op->opcode == IO_FDATASYNC || (durable_write && !failed_at_once(queue, result)))
         blk_device_fsync_failed(queue->device, -result);
 }
 

@@ -38,7 +38,7 @@ struct blk_piece;
 struct blk_transfer {
     const struct blk_device *device;
     struct io_engine *engine;    /* borrowed */
-    uint8_t sync_file;           /* the engine's file that flushes go to; 0: the disk's own */
+    uint8_t sync_file;           /* the engine's file that syncs go to; 0: the disk's own */
     struct buffer_pool *buffers; /* NULL: a plain disk without alignment rules */
     struct blk_piece *pieces;
     struct blk_piece *free_pieces;

@@ -143,7 +143,7 @@ int vhost_rings_apply_cache_mode(struct vhost_rings *rings)
 {
     struct blk_device *device = rings->params.device;
     bool write_back = vhost_cache_write_back(rings->params.cache);
-    /* Release: pairs with blk_queue_start. */
+    /* Release: pairs with request_go of blk_queue.c. */
     bool before = atomic_exchange_explicit(&device->write_back, write_back, memory_order_acq_rel);
     if (write_back || !before)
         return 0;

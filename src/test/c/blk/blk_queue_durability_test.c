@@ -194,7 +194,7 @@ static void syncs_nothing_after_a_write_that_failed(void **state)
     assert_int_equal(0, blk_device_sticky_errno(rig->device));
 }
 
-static void syncs_although_others_wait_for_buffers(void **state)
+static void syncs_after_those_that_wait_for_buffers(void **state)
 {
     struct rig *rig = *state;
     rig_open(rig,
@@ -239,6 +239,41 @@ static void takes_a_failed_durable_write_for_a_failed_sync(void **state)
     assert_int_equal(EIO, blk_device_sticky_errno(rig->device));
 }
 
+/* Thin volumes find out late. */
+static void takes_a_device_that_is_full_for_a_failed_sync(void **state)
+{
+    struct rig *rig = *state;
+    rig_open(rig, (struct test_device_params){.write_through = true}, true);
+    rig->device->file.direct = rig->device->file.block_device = true;
+    fake_engine_fail(rig->fake, IO_WRITEV, 1, -ENOSPC);
+    assert_int_equal(-ENOSPC, rig_end(rig, rig_start(rig, 0, QUEUE_OP_WRITE, 0, rig->guest, 512)));
+    assert_int_equal(ENOSPC, blk_device_sticky_errno(rig->device));
+}
+
+/* A flush that comes meanwhile shares the sync of a write that waits for the next one. */
+static void a_flush_and_a_durable_write_share_a_sync(void **state)
+{
+    struct rig *rig = *state;
+    rig_open(rig, (struct test_device_params){0}, true);
+    fake_engine_hold(rig->fake, true);
+    struct blk_request *first = rig_flush(rig, 0);
+    blk_queue_slot(rig->queue, 1)->fua = true;
+    struct blk_request *write = rig_start(rig, 1, QUEUE_OP_WRITE, 0, rig->guest, 512);
+    assert_null(rig_run(rig));
+    fake_engine_complete(rig->fake, 1, 0);
+    assert_null(rig_run(rig));
+    struct blk_request *flush = rig_flush(rig, 2);
+    fake_engine_complete(rig->fake, 0, 0);
+    assert_ptr_equal(first, rig_run(rig));
+    assert_null(rig_run(rig));
+    assert_int_equal(2, fake_engine_count(rig->fake, IO_FDATASYNC));
+    fake_engine_complete_all(rig->fake);
+    assert_ptr_equal(write, rig_run(rig));
+    assert_ptr_equal(flush, rig_run(rig));
+    assert_int_equal(0, write->result);
+    assert_int_equal(0, flush->result);
+}
+
 static void fails_for_good_when_a_sync_finds_the_disk_full(void **state)
 {
     struct rig *rig = *state;
@@ -270,8 +305,10 @@ int main(void)
         RIG_TEST(gives_flushes_that_come_during_a_sync_the_next_one_together),
         RIG_TEST(syncs_what_is_written_durably_to_the_page_cache),
         RIG_TEST(syncs_nothing_after_a_write_that_failed),
-        RIG_TEST(syncs_although_others_wait_for_buffers),
+        RIG_TEST(syncs_after_those_that_wait_for_buffers),
         RIG_TEST(takes_a_failed_durable_write_for_a_failed_sync),
+        RIG_TEST(takes_a_device_that_is_full_for_a_failed_sync),
+        RIG_TEST(a_flush_and_a_durable_write_share_a_sync),
         RIG_TEST(fails_for_good_when_a_sync_finds_the_disk_full),
         RIG_TEST(does_not_take_a_failed_volatile_write_for_a_failed_sync),
     };
