@@ -129,17 +129,23 @@ static void keeps_the_cache_mode_over_connections(void **state)
     }
 }
 
-/* A new process does not know what the driver of a running guest chose. */
-static void writes_durably_to_a_ring_that_resumes_in_a_new_process(void **state)
+/* Leaves rings behind whose used.idx is not 0, and connects them to another back end. */
+static void resume_in_a_new_process(struct local_guest *guest)
 {
-    struct local_guest *guest = *state;
-
     local_guest_connect(guest, BLK_CLIENT_FEATURES);
     assert_false(writes_are_durable(guest));
     vhost_frontend_disconnect(&guest->frontend);
     assert_int_equal(local_guest_stop_backend(guest), 0);
     local_guest_start_backend(guest, false);
-    local_guest_connect(guest, BLK_CLIENT_FEATURES); /* used.idx is not 0 */
+    local_guest_connect(guest, BLK_CLIENT_FEATURES);
+}
+
+/* A new process does not know what the driver of a running guest chose. */
+static void writes_durably_to_a_ring_that_resumes_in_a_new_process(void **state)
+{
+    struct local_guest *guest = *state;
+
+    resume_in_a_new_process(guest);
     assert_true(writes_are_durable(guest));
     vhost_frontend_disconnect(&guest->frontend);
     local_guest_connect(guest, BLK_CLIENT_FEATURES);
@@ -152,12 +158,7 @@ static void trusts_the_cache_again_when_the_guest_starts_afresh(void **state)
 {
     struct local_guest *guest = *state;
 
-    local_guest_connect(guest, BLK_CLIENT_FEATURES);
-    assert_false(writes_are_durable(guest));
-    vhost_frontend_disconnect(&guest->frontend);
-    assert_int_equal(local_guest_stop_backend(guest), 0);
-    local_guest_start_backend(guest, false);
-    local_guest_connect(guest, BLK_CLIENT_FEATURES);
+    resume_in_a_new_process(guest);
     assert_true(writes_are_durable(guest));
     vhost_frontend_disconnect(&guest->frontend);
     local_guest_reset_queues(guest);
